@@ -1,0 +1,192 @@
+"""Telling listeners: responses, which may hold their activations back, and drains (S6, S7)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import aio, faults
+from .handler import Handler
+from .response import Drain, Response
+from .run import Activation
+from .signal import Signal
+
+__all__ = ["announce", "drain"]
+
+
+def announce(
+    stim: Any,
+    activation: Activation | None,
+    handler: Handler | None,
+    signals: Sequence[Signal],
+    counts: Sequence[int],
+    error: BaseException | None,
+) -> None:
+    """One response per signal, or one without output; each signal's activations follow its listeners."""
+    if not signals:
+        _respond(stim, activation, handler, None, 0, 0, 0, error)
+    for index, (signal, count) in enumerate(zip(signals, counts, strict=True)):
+        _respond(stim, activation, handler, signal, index, len(signals), count, error)
+
+
+def _respond(
+    stim: Any,
+    activation: Activation | None,
+    handler: Handler | None,
+    signal: Signal | None,
+    index: int,
+    total: int,
+    count: int,
+    error: BaseException | None,
+) -> None:
+    listeners = (*stim._local_listeners, *stim._engine._response_listeners)  # a snapshot
+    run = stim._run
+    if not listeners:
+        with stim._lock:
+            run.deliver(count)
+        return
+    with stim._lock:
+        response = _response(stim, activation, handler, signal, index, total, count, error)
+    if error is not None and stim._has_local_listener:
+        stim._observed = True
+    barrier = _Barrier(stim)
+    try:
+        answers = []
+        for _, listener in listeners:
+            try:
+                answers.append(listener(response))
+            except BaseException as raised:
+                _listener_failed(stim, raised, "response")
+        for answer in answers:
+            coroutine = None if answer is None else aio.as_coroutine(answer)
+            if coroutine is not None:
+                barrier.start(coroutine)
+    finally:
+        with stim._lock:
+            if barrier.unsettled:
+                barrier.ticket = run.park(count)
+            else:
+                run.deliver(count)
+
+
+def _response(
+    stim: Any,
+    activation: Activation | None,
+    handler: Handler | None,
+    signal: Signal | None,
+    index: int,
+    total: int,
+    count: int,
+    error: BaseException | None,
+) -> Any:
+    run = stim._run
+    neuron, input_signal = None, None
+    if activation is not None:
+        # Of an activation that the graph does not know, the task as it was given stands in for the signal.
+        known = handler is not None
+        neuron = handler.neuron if handler is not None else activation.signal.neuron
+        input_signal = activation.signal if known else activation.signal.signal
+    pending, active = run.pending, run.active
+    store = stim._store
+    return Response._make(
+        stimulation=stim,
+        neuron=neuron,
+        input_signal=input_signal,
+        output_signal=signal,
+        output_index=index,
+        output_count=total,
+        error=error,
+        hops=0 if activation is None else activation.hop,
+        queue_length=pending + active,
+        pending_activations=pending,
+        active_activations=active,
+        context_value=None if store is None or neuron is None else store.get(neuron._name),
+        final=not pending and not active and index + 1 >= total and not run.aborted,
+        _activation=activation,
+        _caused=run.caused(count),
+    )
+
+
+class _Barrier:
+    """The listeners of one response that have not settled."""
+
+    __slots__ = ("stim", "ticket", "unsettled")
+
+    def __init__(self, stim: Any) -> None:
+        self.stim = stim
+        self.unsettled = 0
+        self.ticket = 0
+
+    def start(self, coroutine: Any) -> None:
+        stim = self.stim
+        if stim._host.blocking:
+            coroutine.close()
+            _listener_failed(stim, faults.no_event_loop_listener(), "response")
+            return
+        step, value = stim._host.start(coroutine, (stim, 0))
+        if step is aio.Step.SUSPENDED:
+            self.unsettled += 1
+            stim._watch(value, self.settled)
+        elif step is not aio.Step.FINISHED:
+            self._failed(value, step is aio.Step.CANCELLED)
+
+    def settled(self, task: Any) -> None:
+        try:
+            task.result()
+        except BaseException as error:
+            # The event loop has let these two out already.
+            if not isinstance(error, KeyboardInterrupt | SystemExit):
+                self._failed(error, task.cancelling() > 0)
+            else:
+                self.stim._abort_here(error)
+        self.unsettled -= 1
+        if not self.unsettled:
+            self.stim._feed(self._unpark)
+
+    def _unpark(self) -> None:
+        with self.stim._lock:
+            self.stim._run.unpark(self.ticket)
+
+    def _failed(self, error: BaseException, cancelled: bool) -> None:
+        if cancelled and aio.is_cancellation(error):
+            if not self.stim._run.cancelled:
+                self.stim._abort_here(error)
+        else:
+            _listener_failed(self.stim, error, "response")
+
+
+def _listener_failed(stim: Any, error: BaseException, kind: str) -> None:
+    if aio.is_cancellation(error):
+        cause, error = error, faults.listener_cancelled()
+        error.__cause__ = cause
+    if not isinstance(error, Exception):
+        raise error
+    faults.annotate_listener(error, kind)
+    with stim._lock:
+        stim._run.errors.append(error)
+
+
+def drain(stim: Any) -> None:
+    """The turn is over: announce the batch boundary (S7)."""
+    run = stim._run
+    stim._clean_contexts()
+    listeners = (*stim._local_drains, *stim._engine._drain_listeners)
+    if not listeners:
+        return
+    pending, active = run.pending, run.active
+    event = Drain._make(
+        stimulation=stim, queue_length=pending + active, pending_activations=pending, active_activations=active
+    )
+    fatal: BaseException | None = None
+    for _, listener in listeners:
+        try:
+            answer = listener(event)
+            if answer is not None and aio.discard(answer):
+                raise faults.async_drain()
+        except BaseException as raised:
+            try:
+                _listener_failed(stim, raised, "drain")
+            except BaseException as error:
+                fatal = fatal or error
+    if fatal is not None:
+        raise fatal

@@ -1,0 +1,67 @@
+"""Runs that wait for each other through slots (S12).
+
+A handler whose own task awaits a run cannot give its slot back before that run ends. So the holders behind a run are
+the handlers that await it, those that await their runs, and so on; an activation that waits for a neuron all of whose
+slots are held behind its own run would wait for ever.
+"""
+
+from __future__ import annotations
+
+from threading import Lock
+from typing import Any
+
+from .. import faults
+
+__all__ = ["Owner", "begin_await", "end_await", "is_doomed"]
+
+Owner = tuple[Any, int]  # a stimulation and the number of an activation of it
+
+_lock = Lock()  # guards the two maps of every run that say who awaits whom
+
+
+def begin_await(run: Any, owner: Owner) -> None:
+    """A handler starts to wait for a run; StimulationError if that run waits for the handler already."""
+    with _lock:
+        if run is owner[0] or any(above is run for above, _ in _behind(owner[0])):
+            raise faults.own_run()
+        run._awaited_by[owner] = run._awaited_by.get(owner, 0) + 1
+        owner[0]._awaits[run] = owner[0]._awaits.get(run, 0) + 1
+        seen, stack, doomed = {run}, [run], []
+        while stack:
+            below = stack.pop()
+            holders = _behind(below)
+            for activation in list(below._run.waiting.values()):
+                if below._handler(activation).slots.held_only_by(holders):
+                    doomed.append((below, activation))
+            fresh = [further for further in below._awaits if further not in seen]
+            seen.update(fresh)
+            stack.extend(fresh)
+    for below, activation in doomed:
+        below._doom(activation)
+
+
+def end_await(run: Any, owner: Owner) -> None:
+    with _lock:
+        for counts, key in ((run._awaited_by, owner), (owner[0]._awaits, run)):
+            counts[key] -= 1
+            if not counts[key]:
+                del counts[key]
+
+
+def is_doomed(run: Any, slots: Any) -> bool:
+    """Whether an activation of this run that starts to wait for these slots would do so for ever."""
+    if not run._awaited_by:
+        return False
+    with _lock:
+        return bool(slots.held_only_by(_behind(run)))
+
+
+def _behind(run: Any) -> set[Owner]:
+    found: set[Owner] = set()
+    stack = [run]
+    while stack:
+        for owner in stack.pop()._awaited_by:
+            if owner not in found:
+                found.add(owner)
+                stack.append(owner[0])
+    return found

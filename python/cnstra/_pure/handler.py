@@ -1,0 +1,62 @@
+"""A dendrite made ready to be called: everything that is decided once, when the graph is compiled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from .. import faults
+from ..wrapping import wrap
+from .run import Activation
+from .signal import Signal
+from .slots import Slots
+
+__all__ = ["Handler", "check_response"]
+
+
+class Handler:
+    """One compiled dendrite."""
+
+    __slots__ = (
+        "arity", "axon", "call", "collateral", "collateral_name", "dendrite", "is_async", "is_join",
+        "max_duration", "name", "neuron", "offload", "owned", "slots",
+    )  # fmt: skip
+
+    def __init__(self, dendrite: Any, middleware: Sequence[Any], slots: Slots[Any] | None) -> None:
+        neuron = dendrite._neuron
+        self.dendrite = dendrite
+        self.neuron = neuron
+        self.name: str = neuron._name
+        self.axon = neuron._axon
+        self.collateral = dendrite._collateral
+        self.collateral_name: str = dendrite._collateral.name
+        self.is_join: bool = dendrite._join is not None
+        self.offload: bool = neuron._offload
+        self.max_duration: float | None = neuron._max_duration
+        self.owned = set(map(id, neuron._emits))
+        self.slots = slots
+        self.arity: int = dendrite._arity
+        self.call: Any = dendrite._handler
+        self.is_async: bool = dendrite._is_async
+        if middleware:
+            self.call, self.is_async = wrap(dendrite, middleware)
+            self.arity = 3
+
+    def payload(self, activation: Activation) -> Any:
+        if self.is_join:
+            return [held.signal._payload for held in activation.joined]
+        return activation.signal._payload
+
+
+def check_response(handler: Handler, value: Any, enforce_ownership: bool) -> list[Signal]:
+    """What a handler returned, as a list of signals, checked whole before any is emitted (S4)."""
+    if value is None:
+        return []
+    many = isinstance(value, list | tuple)
+    signals = list(value) if many else [value]
+    for index, signal in enumerate(signals):
+        if type(signal) is not Signal:
+            raise faults.invalid_response(handler.name, handler.collateral_name, signal, index if many else None)
+        if enforce_ownership and id(signal._collateral) not in handler.owned:
+            raise faults.not_owned(handler.name, signal._collateral._name)
+    return signals
