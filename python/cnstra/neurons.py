@@ -1,0 +1,372 @@
+"""The class of neurons: named data that the engines read, and the methods that add dendrites to it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypeVar, cast, final, overload
+
+from ._engine import Collateral, Context
+from .axon import Axon, Carries, MappingAxon, TypedAxon, as_axon, collaterals_of
+from .dendrite import Dendrite, Join, Wiring
+from .errors import BindingError, GraphError
+from .handlers import analyze
+
+if TYPE_CHECKING:
+    from .dendrite import Result
+
+__all__ = ["Neuron"]
+
+P = TypeVar("P")
+P2 = TypeVar("P2")
+P3 = TypeVar("P3")
+P4 = TypeVar("P4")
+P5 = TypeVar("P5")
+P6 = TypeVar("P6")
+P7 = TypeVar("P7")
+P8 = TypeVar("P8")
+A = TypeVar("A")
+E = TypeVar("E")
+E2 = TypeVar("E2")
+C = TypeVar("C")
+S = TypeVar("S")
+
+
+@final
+class Neuron(Generic[A, E, C, S]):
+    """A named handler unit: an axon (what it may emit) and dendrites (what it reacts to). Made by ``neuron(...)``.
+
+    Its type arguments are the class of its axon, the union of what it may emit, and the types of its context value
+    and of ``ctx.shared``. Dendrites are added by the methods below until the first CNS is made of it.
+    """
+
+    # Engines read these directly. ``_frozen`` is set by the first engine that compiles the neuron.
+    __slots__ = (
+        "__weakref__", "_axon", "_concurrency", "_dendrites", "_emits", "_frozen", "_max_duration", "_name", "_offload",
+    )  # fmt: skip
+
+    _dendrites: list[Dendrite[Any]]
+    _emits: tuple[Collateral[Any], ...]
+
+    def __init__(
+        self,
+        name: str,
+        axon: Any = None,
+        concurrency: int | None = None,
+        max_duration: float | None = None,
+        offload: bool = False,
+    ) -> None:
+        if type(name) is not str or not name:
+            _check_name(name)
+        self._name = name
+        if axon is None:
+            self._axon: Any = None
+            self._emits = ()
+        else:
+            self._axon, self._emits = as_axon(axon, name)
+        self._dendrites = []
+        if concurrency is not None:
+            _check_concurrency(name, concurrency)
+        self._concurrency = concurrency
+        if max_duration is not None:
+            _check_max_duration(name, max_duration)
+        self._max_duration = max_duration
+        if offload is not False and offload is not True:
+            raise TypeError(f"neuron {name!r}: offload must be a bool, not {type(offload).__name__}")
+        self._offload = offload
+        self._frozen = False
+
+    def __init_subclass__(cls) -> None:
+        raise TypeError("Neuron is final and cannot be subclassed: make neurons with neuron(name, axon)")
+
+    @property
+    def name(self) -> str:
+        """What tasks, traces and stored runs call it; unique in a CNS."""
+        return self._name
+
+    @property
+    def axon(self) -> A:
+        """The axon, None if it owns nothing; of a mapping, the ``MappingAxon`` made of it."""
+        return cast("A", self._axon)
+
+    @property
+    def dendrites(self) -> tuple[Dendrite[Any], ...]:
+        """Its dendrites in the order in which they were added."""
+        return tuple(self._dendrites)
+
+    @property
+    def concurrency(self) -> int | None:
+        """How many of its handlers may be active at once over all runs of a CNS; None is unlimited."""
+        return self._concurrency
+
+    @property
+    def max_duration(self) -> float | None:
+        """Seconds that one activation may take; None is unlimited."""
+        return self._max_duration
+
+    @overload
+    def dendrite(
+        self, *, collateral: Carries[P] | Sequence[Carries[P]], response: Callable[[P], Result[E]]
+    ) -> Self: ...
+    @overload
+    def dendrite(
+        self, *, collateral: Carries[P] | Sequence[Carries[P]], response: Callable[[P, A], Result[E]]
+    ) -> Self: ...
+    @overload
+    def dendrite(
+        self, *, collateral: Carries[P] | Sequence[Carries[P]], response: Callable[[P, A, Context[C, S]], Result[E]]
+    ) -> Self: ...
+    @overload
+    def dendrite(self, c1: Collateral[P], /) -> Wiring[P, A, E, C, S]: ...
+    @overload
+    def dendrite(self, c1: Collateral[P], c2: Collateral[P2], /) -> Wiring[P | P2, A, E, C, S]: ...
+    @overload
+    def dendrite(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], /
+    ) -> Wiring[P | P2 | P3, A, E, C, S]: ...
+    @overload
+    def dendrite(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], /
+    ) -> Wiring[P | P2 | P3 | P4, A, E, C, S]: ...
+    @overload
+    def dendrite(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5], /
+    ) -> Wiring[P | P2 | P3 | P4 | P5, A, E, C, S]: ...
+    @overload
+    def dendrite(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5],
+        c6: Collateral[P6], /,
+    ) -> Wiring[P | P2 | P3 | P4 | P5 | P6, A, E, C, S]: ...  # fmt: skip
+    @overload
+    def dendrite(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5],
+        c6: Collateral[P6], c7: Collateral[P7], /,
+    ) -> Wiring[P | P2 | P3 | P4 | P5 | P6 | P7, A, E, C, S]: ...  # fmt: skip
+    @overload
+    def dendrite(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5],
+        c6: Collateral[P6], c7: Collateral[P7], c8: Collateral[P8], /,
+    ) -> Wiring[P | P2 | P3 | P4 | P5 | P6 | P7 | P8, A, E, C, S]: ...  # fmt: skip
+    def dendrite(self, *collaterals: Any, collateral: Any = None, response: Any = None) -> Any:
+        """React to signals on one or several collaterals; each gets a dendrite of its own, with the same handler.
+
+        A handler takes ``(payload)``, ``(payload, axon)`` or ``(payload, axon, ctx)``: the number of its positional
+        parameters without default decides, once, here. It returns None, a signal or a list of signals, or an
+        awaitable of these.
+
+        Args:
+            collaterals: what to listen to, for use as a decorator.
+            collateral: the same as one collateral or a list, for use with ``response``.
+            response: the handler.
+
+        Returns:
+            A decorator that gives the function back unchanged; the neuron itself if called with ``response``.
+
+        Raises:
+            TypeError: the handler takes no or more than three arguments, is a generator function, or is asynchronous
+                on a neuron with ``offload=True``; the message names neuron and collateral.
+            GraphError: something in place of a collateral is none, or the neuron is in a CNS already.
+            ValueError: a collateral is given twice.
+
+        Example:
+            >>> from cnstra import collateral, neuron
+            >>> tick = collateral("tick")
+            >>> clock = neuron("clock")
+            >>> @clock.dendrite(tick)
+            ... def on_tick(payload: None) -> None: ...
+            >>> neuron("bell").dendrite(collateral=[tick], response=lambda payload: None)
+            <Neuron 'bell' with 1 dendrite>
+        """
+        return self._wire("dendrite", collaterals, collateral, response)
+
+    @overload
+    def join(
+        self, *, collateral: Carries[P] | Sequence[Carries[P]], response: Callable[[list[P]], Result[E]]
+    ) -> Self: ...
+    @overload
+    def join(
+        self, *, collateral: Carries[P] | Sequence[Carries[P]], response: Callable[[list[P], A], Result[E]]
+    ) -> Self: ...
+    @overload
+    def join(
+        self,
+        *,
+        collateral: Carries[P] | Sequence[Carries[P]],
+        response: Callable[[list[P], A, Context[C, S]], Result[E]],
+    ) -> Self: ...
+    @overload
+    def join(self, c1: Collateral[P], /) -> Wiring[list[P], A, E, C, S]: ...
+    @overload
+    def join(self, c1: Collateral[P], c2: Collateral[P2], /) -> Wiring[list[P | P2], A, E, C, S]: ...
+    @overload
+    def join(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], /
+    ) -> Wiring[list[P | P2 | P3], A, E, C, S]: ...
+    @overload
+    def join(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], /
+    ) -> Wiring[list[P | P2 | P3 | P4], A, E, C, S]: ...
+    @overload
+    def join(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5], /
+    ) -> Wiring[list[P | P2 | P3 | P4 | P5], A, E, C, S]: ...
+    @overload
+    def join(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5],
+        c6: Collateral[P6], /,
+    ) -> Wiring[list[P | P2 | P3 | P4 | P5 | P6], A, E, C, S]: ...  # fmt: skip
+    @overload
+    def join(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5],
+        c6: Collateral[P6], c7: Collateral[P7], /,
+    ) -> Wiring[list[P | P2 | P3 | P4 | P5 | P6 | P7], A, E, C, S]: ...  # fmt: skip
+    @overload
+    def join(
+        self, c1: Collateral[P], c2: Collateral[P2], c3: Collateral[P3], c4: Collateral[P4], c5: Collateral[P5],
+        c6: Collateral[P6], c7: Collateral[P7], c8: Collateral[P8], /,
+    ) -> Wiring[list[P | P2 | P3 | P4 | P5 | P6 | P7 | P8], A, E, C, S]: ...  # fmt: skip
+    def join(self, *collaterals: Any, collateral: Any = None, response: Any = None) -> Any:
+        """React once to everything that arrived on some collaterals, when nothing else in the run can add to it (S25).
+
+        The handler gets the payloads of all signals that arrived, as a list in order of emission. If none arrived it
+        is not called. Arguments, returns and errors are those of ``dendrite``; a join that could reach itself is a
+        ``GraphError`` when the CNS is made.
+
+        Example:
+            >>> from cnstra import collateral, neuron
+            >>> counted = collateral("counted", int)
+            >>> total = neuron("total")
+            >>> @total.join(counted)
+            ... def add(counts: list[int]) -> None:
+            ...     print(sum(counts))
+        """
+        return self._wire("join", collaterals, collateral, response)
+
+    @overload
+    def bind(self, axon: Axon[E2], /) -> Wiring[E2, A, E, C, S]: ...  # type: ignore[overload-overlap]
+    @overload
+    def bind(
+        self,
+        axon: Axon[Any] | MappingAxon[Any] | Mapping[str, Carries[Any]],
+        /,
+        **handlers: Callable[[Any], Result[E]]
+        | Callable[[Any, A], Result[E]]
+        | Callable[[Any, A, Context[C, S]], Result[E]],
+    ) -> Self: ...
+    def bind(self, axon: Any, /, **handlers: Any) -> Any:
+        """React to every collateral of an axon, so that one which is added later cannot be forgotten.
+
+        Args:
+            axon: an axon, or a mapping of names to collaterals.
+            handlers: one handler for each collateral, by the axon's attribute names.
+
+        Returns:
+            Without handlers a decorator, whose function serves all collaterals; else the neuron itself.
+
+        Raises:
+            BindingError: handlers are missing or have unknown names (both are named), or the axon is empty.
+            TypeError: ``axon`` is none, or a handler is no handler, as in ``dendrite``.
+            GraphError: the neuron is in a CNS already.
+
+        Example:
+            >>> from cnstra import collateral, neuron
+            >>> door = {"opened": collateral("opened"), "shut": collateral("shut")}
+            >>> neuron("alarm").bind(door, opened=lambda _: print("open"), shut=lambda _: print("shut"))
+            <Neuron 'alarm' with 2 dendrites>
+        """
+        self._check_open()
+        channels = collaterals_of(axon, self._name)
+        if not channels:
+            raise BindingError(f"neuron {self._name!r} cannot bind an axon without collaterals: nothing would reach it")
+        if not handlers:
+            return Wiring(self, tuple(channels.values()))
+        missing = [repr(name) for name in channels if name not in handlers]
+        unknown = [repr(name) for name in handlers if name not in channels]
+        if missing or unknown:
+            problems = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+            raise BindingError(
+                f"neuron {self._name!r} must bind exactly the collaterals of the axon by name; {'; '.join(problems)}"
+            )
+        # All or nothing: a bad handler leaves the neuron as it was.
+        made = [d for name, channel in channels.items() for d in self._make((channel,), handlers[name], is_join=False)]
+        self._dendrites.extend(made)
+        return self
+
+    def _wire(self, what: str, positional: tuple[Any, ...], keyword: Any, response: Any) -> Any:
+        if response is None:
+            if keyword is not None:
+                raise TypeError(f"neuron {self._name!r}: {what}(collateral=...) needs response=, the handler")
+            self._check_open()
+            self._check_collaterals(what, positional)
+            return Wiring(self, positional, is_join=what == "join")
+        if positional or keyword is None:
+            raise TypeError(f"neuron {self._name!r}: {what}(response=...) takes its collaterals as collateral=")
+        collaterals = (keyword,) if type(keyword) is Collateral or not isinstance(keyword, Sequence) else tuple(keyword)
+        self._check_collaterals(what, collaterals)
+        self._attach(collaterals, response, is_join=what == "join")
+        return self
+
+    def _check_collaterals(self, what: str, collaterals: tuple[Any, ...]) -> None:
+        if not collaterals:
+            raise TypeError(f"neuron {self._name!r}: {what}() needs at least one collateral")
+        for channel in collaterals:
+            if type(channel) is not Collateral:
+                raise GraphError(
+                    f"neuron {self._name!r}: {what}() on {channel!r}, a {type(channel).__name__}, which is no "
+                    f"collateral: make one with collateral(name, payload_type)"
+                )
+        if len(collaterals) > 1 and len(set(collaterals)) < len(collaterals):
+            raise ValueError(f"neuron {self._name!r}: {what}() on a collateral twice: {', '.join(map(repr, collaterals))}")
+
+    def _check_open(self) -> None:
+        if self._frozen:
+            raise GraphError(
+                f"neuron {self._name!r} is part of a CNS, which is compiled once: add its dendrites before CNS([...])"
+            )
+
+    def _attach(self, collaterals: tuple[Any, ...], handler: Any, *, is_join: bool) -> None:
+        self._dendrites.extend(self._make(collaterals, handler, is_join=is_join))
+
+    def _make(self, collaterals: tuple[Any, ...], handler: Any, *, is_join: bool) -> list[Dendrite[Any]]:
+        self._check_open()
+        try:
+            arity, is_async = analyze(handler, offload=self._offload)
+        except TypeError as error:
+            names = ", ".join(repr(channel.name) for channel in collaterals)
+            what = "join" if is_join else "dendrite"
+            raise TypeError(f"neuron {self._name!r}, {what} on {names}: {error}") from None
+        join = Join(collaterals) if is_join else None
+        return [Dendrite(self, channel, handler, arity, is_async, join) for channel in collaterals]
+
+    def __repr__(self) -> str:
+        count = len(self._dendrites)
+        return f"<Neuron {self._name!r} with {count} dendrite{'' if count == 1 else 's'}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any], /) -> Self:
+        return self
+
+    def __reduce__(self) -> Never:
+        raise TypeError(f"{self!r} cannot be pickled: it holds handlers; send its name and look it up")
+
+
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str):
+        raise TypeError(f"a neuron's name must be a str, not {type(name).__name__}")
+    if not name:
+        raise ValueError("a neuron needs a name that is not empty: tasks, traces and stored runs go by it")
+
+
+def _check_concurrency(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"neuron {name!r}: concurrency must be an int or None, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"neuron {name!r}: concurrency must be at least 1, not {value}")
+
+
+def _check_max_duration(name: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise TypeError(f"neuron {name!r}: max_duration must be a number of seconds or None, not {type(value).__name__}")
+    if not 0 < value < float("inf"):
+        raise ValueError(f"neuron {name!r}: max_duration must be more than 0 seconds and finite, not {value}")
