@@ -1,5 +1,41 @@
-//! The scheduler of `cnstra`, generic over what a signal carries and without any knowledge of Python.
+//! The scheduler of cnstra: which activation of a run is started next, and when the run is over.
 //!
-//! A caller compiles a graph once, feeds runs on it, takes activations out of their queues, calls the handlers itself
-//! and reports how they ended. Nothing here calls back, blocks or allocates per hop beyond a queue slot.
-#![forbid(unsafe_code)]
+//! It knows nothing of Python, threads, clocks or handlers. Each file has a twin of the same name in the pure-Python
+//! engine, which is the readable form of the rules (S1–S25) that the comments refer to.
+//!
+//! - [`graph`]: the compiled graph, numbers in flat arrays
+//! - [`components`]: strongly connected components, without recursion
+//! - [`run`]: one run: its queue, counters and completion
+//! - [`slots`]: the places of a neuron with a `concurrency`
+//! - [`error`]: why a graph cannot be compiled
+//!
+//! ```
+//! use cnstra_core::{GraphBuilder, Run, Taken};
+//!
+//! // Neuron 0 hears collateral 0 and emits collateral 1; neuron 1 hears collateral 1.
+//! let mut builder = GraphBuilder::new(2);
+//! builder.neuron();
+//! builder.emits(1).unwrap();
+//! builder.dendrite(0, None);
+//! builder.neuron();
+//! builder.dendrite(1, None);
+//! let graph = builder.build().unwrap();
+//!
+//! let mut run: Run<&str, String> = Run::new(&graph, None);
+//! run.begin_turn();
+//! run.emit_now(&graph, 0, || "in", 0, 1);
+//! let Some(Taken::Queued(first)) = run.next(&graph) else { panic!() };
+//! assert_eq!((first.number, first.hop, first.signal), (1, 1, "in"));
+//! ```
+
+pub mod components;
+pub mod error;
+pub mod graph;
+pub mod run;
+pub mod slots;
+
+pub use components::components;
+pub use error::GraphError;
+pub use graph::{CollateralId, DendriteId, Graph, GraphBuilder, JoinId, NeuronId};
+pub use run::{Activation, Failure, Left, Number, Phase, Run, Taken, UNKNOWN};
+pub use slots::{Slots, Ticket};
