@@ -1,0 +1,136 @@
+# The one task runner: people, hooks and CI all call it. `make help` lists the targets.
+# It needs Python >= 3.11, a Rust toolchain and make; everything else it installs into .venv.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+.DELETE_ON_ERROR:
+# One thing at a time also under -j: the steps share .venv and target, and each compiler uses all cores by itself.
+.NOTPARALLEL:
+.DEFAULT_GOAL := help
+
+# The interpreter that .venv is made with; the default is the first CPython >= 3.11 that is found.
+PYTHON ?=
+VENV := .venv
+BIN := $(VENV)/bin
+# The engines that the Python tests run on, one pass each; `once` tests run in the first pass only.
+ENGINES ?= native python
+# The interpreters of test-all, instead of all that scripts/pythons finds.
+PYTHONS ?=
+# More arguments for pytest, as in: make test-python ENGINES=native PYTEST="tests/test_readme.py -k hello"
+PYTEST ?=
+
+TOOLS := $(VENV)/.tools
+EXTENSION := $(VENV)/.extension
+RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
+
+# Without it, clippy and cargo would ask the first Python on PATH which PyO3 to build.
+export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
+# The extension is imported from the work tree; what a caller's environment says about Python has no say in it.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CNSTRA_ENGINE
+
+.PHONY: help
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+
+# --- Environment and extension
+
+.PHONY: venv
+venv: $(TOOLS) ## Make .venv with the pinned development tools (PYTHON=... picks the interpreter)
+
+$(TOOLS): requirements-dev.txt
+	@if [ ! -x $(BIN)/python ]; then \
+	    python="$(PYTHON)"; \
+	    [ -n "$$python" ] || python=$$(scripts/pythons | head -n 1); \
+	    [ -n "$$python" ] || { echo "make: no CPython >= 3.11 (with ensurepip) found; say PYTHON=/path/to/python" >&2; exit 1; }; \
+	    echo "make: $(VENV) with $$python"; \
+	    "$$python" -m venv $(VENV); \
+	fi
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.PHONY: develop
+develop: $(EXTENSION) ## Build the release extension and install cnstra into .venv, editable
+
+$(EXTENSION): $(TOOLS) pyproject.toml $(RUST_SOURCES)
+	@command -v cargo >/dev/null || { echo "make: no cargo on PATH; install a Rust toolchain" >&2; exit 1; }
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop --release
+	@touch $@
+
+.PHONY: lock
+lock: $(TOOLS) ## Pin the development tools anew, at their newest versions, in requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --extra cli \
+	    --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements-dev.txt
+
+# --- Running and checking
+
+.PHONY: demo
+demo: develop ## Run the main job: 69,659 real orders through a CQRS application
+	$(BIN)/cnstra demo orders
+
+.PHONY: test
+test: lint test-rust test-python ## Check everything: lint, the Rust tests, the Python tests on both engines
+
+.PHONY: lint
+lint: lint-python lint-rust ## Check style and types, Python and Rust; warnings are errors
+
+.PHONY: lint-python
+lint-python: $(TOOLS) ## ruff, mypy, pyright
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/pyright
+
+.PHONY: lint-rust
+lint-rust: $(TOOLS) ## rustfmt, clippy
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: format
+format: $(TOOLS) ## Format the sources, and fix what ruff can fix safely
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+	cargo fmt --all
+
+.PHONY: test-rust
+test-rust: ## The tests of the scheduler by itself
+	cargo test --locked --package cnstra-core
+
+.PHONY: test-python
+test-python: develop ## The Python tests (ENGINES=native for one engine, PYTEST=... for pytest)
+	@marker=""; for engine in $(ENGINES); do \
+	    echo "== pytest on the engine: $$engine"; \
+	    CNSTRA_ENGINE=$$engine $(BIN)/python -m pytest $${marker:+-m "$$marker"} $(PYTEST); \
+	    marker="not once"; \
+	done
+
+.PHONY: test-all
+test-all: ## The Python tests on every CPython >= 3.11 that is found (PYTHONS=... names them), each in its own environment
+	@failed=""; while IFS= read -r python; do \
+	    version=$$("$$python" -c 'import sys; print("%d.%d" % sys.version_info[:2] + getattr(sys, "abiflags", ""))'); \
+	    echo "== $$version: $$python"; \
+	    CARGO_TARGET_DIR="$(CURDIR)/target/python-$$version" \
+	        $(MAKE) test-python VENV=".venvs/$$version" PYTHON="$$python" </dev/null || failed+=" $$version"; \
+	done < <(if [ -n "$(PYTHONS)" ]; then printf '%s\n' $(PYTHONS); else scripts/pythons; fi); \
+	[ -z "$$failed" ] || { echo "make: the tests failed on:$$failed" >&2; exit 1; }
+
+# --- Distribution
+
+.PHONY: wheel
+wheel: $(TOOLS) ## Build the wheel for the Python of .venv into dist/
+	$(BIN)/maturin build --release --out dist --interpreter $(BIN)/python
+
+.PHONY: sdist
+sdist: $(TOOLS) ## Build the source distribution into dist/
+	$(BIN)/maturin sdist --out dist
+
+.PHONY: check-wheel
+check-wheel: $(TOOLS) ## Build sdist, then the wheel from it, and try the wheel in a fresh environment without Rust
+	@scripts/check-wheel $(BIN)/python
+
+.PHONY: clean
+clean: ## Remove everything that was built, environments included
+	rm -rf .venv .venvs target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -f python/cnstra/_native*.so python/cnstra/_native*.pyd
+	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +
