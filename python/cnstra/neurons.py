@@ -9,10 +9,12 @@ from ._engine import Collateral, Context
 from .axon import Axon, Carries, MappingAxon, TypedAxon, as_axon, collaterals_of
 from .dendrite import Dendrite, Join, Wiring
 from .errors import BindingError, GraphError
+from .faults import check_limit, check_seconds
 from .handlers import analyze
 
 if TYPE_CHECKING:
     from .dendrite import Result
+    from .modalities import Modality
 
 __all__ = ["Neuron"]
 
@@ -65,10 +67,10 @@ class Neuron(Generic[A, E, C, S]):
             self._axon, self._emits = as_axon(axon, name)
         self._dendrites = []
         if concurrency is not None:
-            _check_concurrency(name, concurrency)
+            check_limit(f"neuron {name!r}: concurrency", concurrency)
         self._concurrency = concurrency
         if max_duration is not None:
-            _check_max_duration(name, max_duration)
+            check_seconds(f"neuron {name!r}: max_duration", max_duration)
         self._max_duration = max_duration
         if offload is not False and offload is not True:
             raise TypeError(f"neuron {name!r}: offload must be a bool, not {type(offload).__name__}")
@@ -291,6 +293,51 @@ class Neuron(Generic[A, E, C, S]):
         self._dendrites.extend(made)
         return self
 
+    def modality_dendrite(
+        self,
+        *,
+        collateral: Carries[P],
+        modality: Modality | None = None,
+        afferent_paths: Any = None,
+        modalities: Any = None,
+        default: Any = None,
+        output: Any = None,
+    ) -> Self:
+        """React to a collateral with the handler that fits the run's modality and afferent path (S18).
+
+        The run's path decides, else its nearest ancestor that is registered, else the default of its modality, else
+        the global default; without any the activation fails with ``ModalityError``. Handlers are as in ``dendrite``.
+
+        Args:
+            collateral: what to listen to.
+            modality: the only modality with handlers; ``afferent_paths`` and ``default`` are then its own.
+            afferent_paths: its handlers by path.
+            modalities: handlers by modality and path, where the path None is the default of that modality.
+            default: with ``modality`` the default of it, with ``modalities`` the global one.
+            output: called as ``output(result, axon, ctx)``, with one to three arguments like a handler, with what the
+                handler returned (awaited if need be); what it returns is the answer. Without it the result is.
+
+        Returns:
+            The neuron itself.
+
+        Raises:
+            TypeError: a handler is no handler, or modalities and paths are given in no way or in both.
+            ValueError: a path does not belong to its modality.
+            GraphError: ``collateral`` is none, or the neuron is in a CNS already.
+
+        Example: see ``modality``.
+        """
+        from .modalities import Router, tables_of
+
+        self._check_open()
+        self._check_collaterals("modality_dendrite", (collateral,))
+        channel = cast("Collateral[P]", collateral)
+        where = f"neuron {self._name!r}, modality dendrite on {channel.name!r}"
+        tables, fallback = tables_of(where, modality, afferent_paths, modalities, default)
+        router = Router(self._name, channel.name, self._offload, tables, fallback, output)
+        self._attach((channel,), router, is_join=False)
+        return self
+
     def _wire(self, what: str, positional: tuple[Any, ...], keyword: Any, response: Any) -> Any:
         if response is None:
             if keyword is not None:
@@ -356,17 +403,3 @@ def _check_name(name: Any) -> None:
         raise TypeError(f"a neuron's name must be a str, not {type(name).__name__}")
     if not name:
         raise ValueError("a neuron needs a name that is not empty: tasks, traces and stored runs go by it")
-
-
-def _check_concurrency(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"neuron {name!r}: concurrency must be an int or None, not {type(value).__name__}")
-    if value < 1:
-        raise ValueError(f"neuron {name!r}: concurrency must be at least 1, not {value}")
-
-
-def _check_max_duration(name: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise TypeError(f"neuron {name!r}: max_duration must be a number of seconds or None, not {type(value).__name__}")
-    if not 0 < value < float("inf"):
-        raise ValueError(f"neuron {name!r}: max_duration must be more than 0 seconds and finite, not {value}")
