@@ -87,7 +87,10 @@ class Blocking:
 
 
 def enclosing() -> list[Any]:
-    """The runs that this thread is driving without a loop, the innermost last."""
+    """The handlers that this thread is in without a loop, the innermost last: (stimulation, activation number).
+
+    The number is 0 for a run whose turn this thread drives: its handler is whatever that run has on the stack.
+    """
     stack: list[Any] | None = getattr(_here, "stack", None)
     if stack is None:
         stack = _here.stack = []

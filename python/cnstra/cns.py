@@ -63,13 +63,7 @@ class CNS(Engine):
         enforce_ownership: bool = True,
         middleware: Sequence[Callable[[Any, Any], Any]] = (),
     ) -> None:
-        super().__init__(
-            neurons,
-            shared=shared,
-            auto_cleanup_contexts=auto_cleanup_contexts,
-            enforce_ownership=enforce_ownership,
-            middleware=middleware,
-        )
+        # The engine compiles in its __new__, which gets the same arguments; they stand here for whoever reads on.
         self._network = None
         self._entered = {}
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import aio, blocking, faults
+from ..deadlock import is_doomed
 from .context import Context
-from .deadlock import is_doomed
 from .handler import Handler, check_response
 from .announce import announce, drain
 from .run import UNKNOWN, Activation
@@ -89,8 +89,8 @@ def _take_slot(stim: Any, activation: Activation, handler: Handler) -> bool:
         if not ticket:
             return True
         run.wait(activation, ticket)
-    if is_doomed(stim, slots):
-        stim._doom(activation)
+    if stim._awaited_by and is_doomed(stim, slots.held_by()):
+        stim._doom(activation.number)
     return False
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from threading import Lock
-from typing import Any
+from typing import Any, Self
 
 from .. import aio, faults
 from ..blocking import Blocking
@@ -28,8 +28,22 @@ class Engine:
         "_listeners_lock", "_neuron_numbers", "_neurons", "_numbers", "_places", "_response_listeners", "_shared",
     )  # fmt: skip
 
-    def __init__(
-        self,
+    _auto_cleanup: bool
+    _collaterals: list[Collateral]
+    _drain_listeners: tuple[tuple[object, Any], ...]
+    _enforce_ownership: bool
+    _graph: Graph
+    _handlers: list[Handler]
+    _listeners_lock: Lock
+    _neuron_numbers: dict[str, int]
+    _neurons: tuple[Any, ...]
+    _numbers: dict[int, int]
+    _places: dict[tuple[int, int], list[int]]  # of a neuron on a collateral: where a task's ``dendrite`` leads to
+    _response_listeners: tuple[tuple[object, Any], ...]
+    _shared: Any
+
+    def __new__(
+        cls,
         neurons: Iterable[Any],
         /,
         *,
@@ -37,7 +51,8 @@ class Engine:
         auto_cleanup_contexts: bool = False,
         enforce_ownership: bool = True,
         middleware: Sequence[Callable[[Any, Any], Any]] = (),
-    ) -> None:
+    ) -> Self:
+        self = object.__new__(cls)
         self._neurons = _check_neurons(neurons)
         self._shared = shared
         self._auto_cleanup = bool(auto_cleanup_contexts)
@@ -47,9 +62,8 @@ class Engine:
             faults.check_callable("middleware", wrapper)
         self._collaterals, self._numbers = _number_collaterals(self._neurons)
         self._graph = self._compile()
-        self._handlers: list[Handler] = []
-        # Where a task's ``dendrite`` leads to: the dendrites of a neuron on a collateral, in order.
-        self._places: dict[tuple[int, int], list[int]] = {}
+        self._handlers = []
+        self._places = {}
         for neuron in self._neurons:
             slots: Slots[Any] | None = None if neuron._concurrency is None else Slots(neuron._concurrency)
             for dendrite in neuron._dendrites:
@@ -57,11 +71,12 @@ class Engine:
                 self._places.setdefault(key, []).append(len(self._handlers))
                 self._handlers.append(Handler(dendrite, middleware, slots))
         self._neuron_numbers = {neuron._name: number for number, neuron in enumerate(self._neurons)}
-        self._response_listeners: tuple[tuple[object, Any], ...] = ()
-        self._drain_listeners: tuple[tuple[object, Any], ...] = ()
+        self._response_listeners = ()
+        self._drain_listeners = ()
         self._listeners_lock = Lock()
         for neuron in self._neurons:
             neuron._frozen = True
+        return self
 
     def _compile(self) -> Graph:
         joins: dict[int, int] = {}

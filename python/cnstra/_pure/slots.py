@@ -52,7 +52,7 @@ class Slots(Generic[H]):
         with self._lock:
             return self.waiters.pop(ticket, None) is not None
 
-    def held_only_by(self, holders: set[H]) -> bool:
-        """Whether every place is held by one of these."""
+    def held_by(self) -> set[H]:
+        """A snapshot of the holders."""
         with self._lock:
-            return self.holders <= holders
+            return set(self.holders)

@@ -11,9 +11,10 @@ from threading import Lock
 from typing import Any, Never, final
 
 from .. import aio, faults
+from ..blocking import enclosing
+from ..deadlock import Owner, begin_await, end_await
 from ..errors import StimulationAborted, StimulationFailed, StimulationTimeout
 from . import drive
-from .deadlock import Owner, begin_await, end_await
 from .handler import Handler
 from .options import Options
 from .run import UNKNOWN, Activation, Phase, Run
@@ -182,8 +183,6 @@ class Stimulation:
 
     def _begin(self) -> None:
         """Drive the first turn; without a loop, drive the run to its end."""
-        from ..blocking import enclosing
-
         if self._heard_signal is not None:
             self._forget_signal = self._heard_signal.add_listener(self.abort)
         if not self._host.blocking:
@@ -191,21 +190,28 @@ class Stimulation:
             if self._deadline is not None and not self.done():
                 self._timer = self._host.call_later(self._deadline - time.monotonic(), self._time_out)
             return
-        stack = enclosing()
+        self._turn()
+        if not self.done():
+            stack = enclosing()
+            self._block(stack[-1] if stack else None)
+
+    def _block(self, above: tuple[Stimulation, int] | None) -> None:
+        """Wait for what feeds the run; a handler that this thread is in cannot give its slot back before."""
         owner = None
-        if stack:
-            above, number = stack[-1]
-            owner = above, number or above._run.current.number
+        if above is not None:
+            stim, number = above
+            owner = stim, number or stim._current_number()
             begin_await(self, owner)
-        stack.append((self, 0))
         try:
-            self._turn()
-            if not self.done():
-                self._host.drive(self, self._deadline)
+            self._host.drive(self, self._deadline)
         finally:
-            stack.pop()
             if owner is not None:
                 end_await(self, owner)
+
+    def _current_number(self) -> int:
+        """The number of the activation whose handler is on the stack."""
+        current = self._run.current
+        return 0 if current is None else current.number
 
     def _append(self, tasks: Any) -> None:
         """Reserve an activation for each task, then append them; the caller holds the lock."""
@@ -264,9 +270,12 @@ class Stimulation:
         self._turn()
 
     def _turn(self) -> None:
+        stack = enclosing() if self._host.blocking else []
+        stack.append((self, 0))
         try:
             self._context.run(drive.turn, self)
         finally:
+            stack.pop()
             if not self.done():
                 self._host.hold(self, bool(self._tasks))
 
@@ -322,7 +331,17 @@ class Stimulation:
         self._abandon()
         return False
 
-    def _doom(self, activation: Activation) -> None:
+    def _waiters(self) -> list[tuple[int, set[Owner]]]:
+        """The activations that wait for a slot, each with who holds those slots."""
+        with self._lock:
+            waiting = list(self._run.waiting.values())
+        return [(a.number, slots.held_by()) for a in waiting if (slots := self._handler(a).slots) is not None]
+
+    def _doom(self, number: int) -> None:
+        with self._lock:
+            activation = self._run.waiting.get(number)
+        if activation is None:
+            return
         handler = self._handler(activation)
         if handler.slots is not None and handler.slots.forget(activation.ticket):
             self._grant(activation.number, faults.slot_deadlock(handler.name, handler.collateral_name))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from threading import Lock
 from typing import Any
 
-from .. import faults
+from . import faults
 
 __all__ = ["Owner", "begin_await", "end_await", "is_doomed"]
 
@@ -20,7 +20,11 @@ _lock = Lock()  # guards the two maps of every run that say who awaits whom
 
 
 def begin_await(run: Any, owner: Owner) -> None:
-    """A handler starts to wait for a run; StimulationError if that run waits for the handler already."""
+    """A handler starts to wait for a run.
+
+    Raises:
+        StimulationError: that run waits for the handler already.
+    """
     with _lock:
         if run is owner[0] or any(above is run for above, _ in _behind(owner[0])):
             raise faults.own_run()
@@ -29,18 +33,17 @@ def begin_await(run: Any, owner: Owner) -> None:
         seen, stack, doomed = {run}, [run], []
         while stack:
             below = stack.pop()
-            holders = _behind(below)
-            for activation in list(below._run.waiting.values()):
-                if below._handler(activation).slots.held_only_by(holders):
-                    doomed.append((below, activation))
+            behind = _behind(below)
+            doomed += [(below, number) for number, holders in below._waiters() if holders <= behind]
             fresh = [further for further in below._awaits if further not in seen]
             seen.update(fresh)
             stack.extend(fresh)
-    for below, activation in doomed:
-        below._doom(activation)
+    for below, number in doomed:
+        below._doom(number)
 
 
 def end_await(run: Any, owner: Owner) -> None:
+    """It waits no more."""
     with _lock:
         for counts, key in ((run._awaited_by, owner), (owner[0]._awaits, run)):
             counts[key] -= 1
@@ -48,12 +51,10 @@ def end_await(run: Any, owner: Owner) -> None:
                 del counts[key]
 
 
-def is_doomed(run: Any, slots: Any) -> bool:
-    """Whether an activation of this run that starts to wait for these slots would do so for ever."""
-    if not run._awaited_by:
-        return False
+def is_doomed(run: Any, holders: set[Owner]) -> bool:
+    """Whether an activation of this run that starts to wait for slots so held would do so for ever."""
     with _lock:
-        return bool(slots.held_only_by(_behind(run)))
+        return holders <= _behind(run)
 
 
 def _behind(run: Any) -> set[Owner]:
