@@ -127,7 +127,7 @@ sdist: $(TOOLS) ## Build the source distribution into dist/
 
 .PHONY: check-wheel
 check-wheel: $(TOOLS) ## Build sdist, then the wheel from it, and try the wheel in a fresh environment without Rust
-	@scripts/check-wheel $(BIN)/python
+	@scripts/check-wheel $(VENV)
 
 .PHONY: clean
 clean: ## Remove everything that was built, environments included
