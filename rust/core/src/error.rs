@@ -6,10 +6,22 @@ use std::fmt;
 /// A graph that breaks rule S1 or S25.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum GraphError {
-    /// A collateral is on two axons.
-    OwnedTwice { collateral: CollateralId, first: NeuronId, second: NeuronId },
+    /// A collateral is on two axons: its signals would have two owners.
+    OwnedTwice {
+        /// The collateral.
+        collateral: CollateralId,
+        /// The neuron that owned it already.
+        first: NeuronId,
+        /// The neuron that claimed it too; the same one if it lists the collateral twice.
+        second: NeuronId,
+    },
     /// Signals of a join's neuron could come back to it: it could never be sure of having them all.
-    JoinReachesItself { neuron: NeuronId, cycle: Vec<NeuronId> },
+    JoinReachesItself {
+        /// The first neuron of the cycle that has a join.
+        neuron: NeuronId,
+        /// The neurons of the strongly connected component that it is in, itself included, ascending.
+        cycle: Vec<NeuronId>,
+    },
 }
 
 impl fmt::Display for GraphError {

@@ -4,15 +4,41 @@ use crate::components::components;
 use crate::error::GraphError;
 use std::ops::Range;
 
+/// A neuron: its place in the list that the graph was built from.
 pub type NeuronId = u32;
+/// A collateral: any numbering from 0 without gaps.
 pub type CollateralId = u32;
+/// A dendrite: numbered over the whole graph, by neuron, then by place in it.
 pub type DendriteId = u32;
+/// A join: any numbering from 0 without gaps, over the whole graph. A join is one dendrite per collateral it collects.
 pub type JoinId = u32;
 
+/// No owner, or no join: a niche, since an `Option<u32>` is twice as wide.
 const NONE: u32 = u32::MAX;
 
+/// A count as a number of this module.
+///
+/// # Panics
+/// If it does not fit; `u32::MAX` itself stays free for "none" and "unknown", because an index is below its count.
+fn number(count: usize) -> u32 {
+    u32::try_from(count).expect("a graph holds fewer than 2^32 neurons, dendrites and connections")
+}
+
 /// Builds a [`Graph`], neuron by neuron; a neuron's emissions and dendrites follow its [`GraphBuilder::neuron`].
-#[derive(Default)]
+///
+/// ```
+/// use cnstra_core::GraphBuilder;
+/// // Neuron 0 hears collateral 0 and emits collateral 1, which neuron 1 hears.
+/// let mut builder = GraphBuilder::new(2);
+/// builder.neuron();
+/// builder.emits(1)?;
+/// builder.dendrite(0, None);
+/// builder.neuron();
+/// builder.dendrite(1, None);
+/// assert_eq!(builder.build()?.successors(0), [1]);
+/// # Ok::<(), cnstra_core::GraphError>(())
+/// ```
+#[derive(Debug, Default)]
 pub struct GraphBuilder {
     collaterals: u32,
     owner: Vec<u32>,
@@ -23,8 +49,8 @@ pub struct GraphBuilder {
     join_neuron: Vec<NeuronId>,
 }
 
-/// Lists of numbers, one after the other in one array.
-#[derive(Default, Debug)]
+/// Lists of numbers, one after the other in one array: a list of a million lists is two allocations.
+#[derive(Debug, Default)]
 struct Lists {
     starts: Vec<u32>,
     items: Vec<u32>,
@@ -32,7 +58,7 @@ struct Lists {
 
 impl Lists {
     fn begin(&mut self) {
-        self.starts.push(self.items.len() as u32);
+        self.starts.push(number(self.items.len()));
     }
 
     fn range(&self, list: u32) -> Range<usize> {
@@ -46,11 +72,16 @@ impl Lists {
     }
 
     fn len(&self) -> u32 {
-        self.starts.len() as u32
+        number(self.starts.len())
     }
 }
 
 impl GraphBuilder {
+    /// A graph without neurons.
+    ///
+    /// # Arguments
+    /// - `collaterals`: how many there are; those that nobody owns or hears count too
+    #[must_use]
     pub fn new(collaterals: u32) -> Self {
         Self { collaterals, owner: vec![NONE; collaterals as usize], ..Self::default() }
     }
@@ -58,12 +89,22 @@ impl GraphBuilder {
     /// Begin the next neuron and return its number.
     pub fn neuron(&mut self) -> NeuronId {
         self.emits.begin();
-        self.emits.len() - 1
+        self.last()
+    }
+
+    fn last(&self) -> NeuronId {
+        self.emits.len().checked_sub(1).expect("begin a neuron before what it emits and hears")
     }
 
     /// The neuron that was begun last owns this collateral.
+    ///
+    /// # Errors
+    /// [`GraphError::OwnedTwice`] if the collateral has an owner already.
+    ///
+    /// # Panics
+    /// If no neuron was begun, or there is no such collateral.
     pub fn emits(&mut self, collateral: CollateralId) -> Result<(), GraphError> {
-        let neuron = self.emits.len() - 1;
+        let neuron = self.last();
         let owner = &mut self.owner[collateral as usize];
         if *owner != NONE {
             return Err(GraphError::OwnedTwice { collateral, first: *owner, second: neuron });
@@ -73,9 +114,20 @@ impl GraphBuilder {
         Ok(())
     }
 
-    /// The neuron that was begun last hears this collateral, for a join if one is given.
+    /// The neuron that was begun last hears this collateral.
+    ///
+    /// # Arguments
+    /// - `collateral`: what it hears
+    /// - `join`: the join that collects what arrives, if it is for one
+    ///
+    /// # Returns
+    /// The dendrite's number: 0 for the first of the graph, then one more each.
+    ///
+    /// # Panics
+    /// If no neuron was begun; in [`GraphBuilder::build`], if there is no such collateral.
     pub fn dendrite(&mut self, collateral: CollateralId, join: Option<JoinId>) -> DendriteId {
-        let neuron = self.emits.len() - 1;
+        let neuron = self.last();
+        let dendrite = number(self.dendrite_neuron.len());
         self.dendrite_neuron.push(neuron);
         self.dendrite_collateral.push(collateral);
         self.dendrite_join.push(join.unwrap_or(NONE));
@@ -86,10 +138,14 @@ impl GraphBuilder {
             }
             self.join_neuron[join] = neuron;
         }
-        self.dendrite_neuron.len() as u32 - 1
+        dendrite
     }
 
-    /// Compile, in time linear in neurons, dendrites and emissions.
+    /// Compile: in time and memory linear in neurons, dendrites and connections, and, where there are joins, in the
+    /// pairs of a neuron and a join that it can reach.
+    ///
+    /// # Errors
+    /// [`GraphError::JoinReachesItself`] if a join's neuron is in a cycle.
     pub fn build(self) -> Result<Graph, GraphError> {
         let mut starts = vec![0u32; self.collaterals as usize + 1];
         for &collateral in &self.dendrite_collateral {
@@ -101,8 +157,8 @@ impl GraphBuilder {
         // Dendrites are numbered by neuron, then by place in it, and are filled in that order: that is S1's order.
         let mut next = starts.clone();
         let mut items = vec![0u32; self.dendrite_collateral.len()];
-        for (dendrite, &collateral) in self.dendrite_collateral.iter().enumerate() {
-            items[next[collateral as usize] as usize] = dendrite as u32;
+        for (dendrite, &collateral) in (0u32..).zip(&self.dendrite_collateral) {
+            items[next[collateral as usize] as usize] = dendrite;
             next[collateral as usize] += 1;
         }
         starts.pop();
@@ -122,89 +178,131 @@ impl GraphBuilder {
     }
 }
 
-/// An immutable graph.
+/// An immutable graph. What is not said to cost more is a look-up in an array; numbers that the graph does not have panic.
 #[derive(Debug)]
 pub struct Graph {
+    /// By collateral.
     subscribers: Lists,
+    /// By collateral; [`NONE`] for an entry.
     owner: Vec<u32>,
+    /// By neuron: collaterals.
     emits: Lists,
     dendrite_neuron: Vec<NeuronId>,
+    /// By dendrite; [`NONE`] for ordinary ones.
     dendrite_join: Vec<u32>,
     join_neuron: Vec<NeuronId>,
-    /// The joins whose neuron an activation of a neuron could still cause to be reached; empty without joins.
+    /// By neuron: the joins whose neuron one of its activations could still cause to be reached; empty without joins,
+    /// so that a graph without joins pays nothing (S25).
     reach: Vec<Box<[JoinId]>>,
 }
 
 impl Graph {
+    /// How many neurons there are.
+    #[must_use]
     pub fn neurons(&self) -> u32 {
         self.emits.len()
     }
 
+    /// How many joins there are.
+    #[must_use]
     pub fn joins(&self) -> usize {
         self.join_neuron.len()
     }
 
-    /// The dendrites on a collateral, by neuron in the list, then by place in the neuron (S1).
+    /// The dendrites on a collateral, by neuron in the list, then by place in the neuron (S1): places for
+    /// [`Graph::subscriber`]. A range and no slice, so that a caller can go on changing what holds the graph.
     #[inline]
+    #[must_use]
     pub fn subscribers(&self, collateral: CollateralId) -> Range<usize> {
         self.subscribers.range(collateral)
     }
 
-    /// One of the places that [`Graph::subscribers`] gave.
+    /// The dendrite at one of the places that [`Graph::subscribers`] gave.
     #[inline]
+    #[must_use]
     pub fn subscriber(&self, place: usize) -> DendriteId {
         self.subscribers.items[place]
     }
 
+    /// The neuron that a dendrite belongs to.
+    #[inline]
+    #[must_use]
     pub fn neuron_of(&self, dendrite: DendriteId) -> NeuronId {
         self.dendrite_neuron[dendrite as usize]
     }
 
+    /// The join that a dendrite collects for; `None` for an ordinary one.
+    #[inline]
+    #[must_use]
     pub fn join_of(&self, dendrite: DendriteId) -> Option<JoinId> {
         Some(self.dendrite_join[dendrite as usize]).filter(|&join| join != NONE)
     }
 
+    /// The neuron on whose axon a collateral is; `None` for one that only enters from outside.
+    #[inline]
+    #[must_use]
     pub fn owner_of(&self, collateral: CollateralId) -> Option<NeuronId> {
         Some(self.owner[collateral as usize]).filter(|&owner| owner != NONE)
     }
 
-    /// The joins that an activation of this neuron could still send something to.
+    /// The joins that an activation of this neuron could still send something to, ascending.
+    #[must_use]
     pub fn reach_of(&self, neuron: NeuronId) -> &[JoinId] {
         self.reach.get(neuron as usize).map_or(&[], |reach| reach)
     }
 
-    /// The neurons that hear what this one may emit, each once, ascending.
+    /// The neurons that hear what this one may emit, each once, ascending. Sorts them at every call.
+    #[must_use]
     pub fn successors(&self, neuron: NeuronId) -> Vec<NeuronId> {
-        let mut heard: Vec<NeuronId> = self
-            .emits
-            .get(neuron)
-            .iter()
-            .flat_map(|&collateral| self.subscribers.get(collateral))
-            .map(|&dendrite| self.neuron_of(dendrite))
-            .collect();
-        heard.sort_unstable();
-        heard.dedup();
+        let mut heard = Vec::new();
+        self.push_successors(neuron, &mut heard);
         heard
     }
 
-    fn reach(&self) -> Result<Vec<Box<[JoinId]>>, GraphError> {
-        let edges: Vec<Vec<u32>> = (0..self.neurons()).map(|neuron| self.successors(neuron)).collect();
-        let mut at: Vec<Vec<JoinId>> = vec![Vec::new(); edges.len()];
-        for (join, &neuron) in self.join_neuron.iter().enumerate() {
-            at[neuron as usize].push(join as JoinId);
+    fn push_successors(&self, neuron: NeuronId, heard: &mut Vec<NeuronId>) {
+        let dendrites = self.emits.get(neuron).iter().flat_map(|&collateral| self.subscribers.get(collateral));
+        heard.extend(dendrites.map(|&dendrite| self.neuron_of(dendrite)));
+        heard.sort_unstable();
+        heard.dedup();
+    }
+
+    /// The strongly connected components of the neurons, those that emit last first (reverse topological order), each
+    /// in ascending order. Computed at every call, in time linear in neurons and connections.
+    #[must_use]
+    pub fn components(&self) -> Vec<Vec<NeuronId>> {
+        let edges = self.edges();
+        components(self.neurons(), |neuron| edges.get(neuron))
+    }
+
+    fn edges(&self) -> Lists {
+        let mut edges = Lists::default();
+        let mut heard = Vec::new();
+        for neuron in 0..self.neurons() {
+            self.push_successors(neuron, &mut heard);
+            edges.begin();
+            edges.items.append(&mut heard);
         }
-        let mut reach: Vec<Box<[JoinId]>> = vec![Box::default(); edges.len()];
+        edges
+    }
+
+    fn reach(&self) -> Result<Vec<Box<[JoinId]>>, GraphError> {
+        let edges = self.edges();
+        let mut at: Vec<Vec<JoinId>> = vec![Vec::new(); self.neurons() as usize];
+        for (join, &neuron) in (0..).zip(&self.join_neuron) {
+            at[neuron as usize].push(join);
+        }
+        let mut reach: Vec<Box<[JoinId]>> = vec![Box::default(); at.len()];
         // Successors come before their predecessors, so one pass over the components is enough.
-        for component in components(self.neurons(), |neuron| &edges[neuron as usize]) {
+        for component in components(self.neurons(), |neuron| edges.get(neuron)) {
             let first = component[0];
-            if component.len() > 1 || edges[first as usize].contains(&first) {
-                if let Some(&neuron) = component.iter().find(|&&neuron| !at[neuron as usize].is_empty()) {
-                    return Err(GraphError::JoinReachesItself { neuron, cycle: component });
-                }
+            let cyclic = component.len() > 1 || edges.get(first).contains(&first);
+            let joining = component.iter().find(|&&neuron| !at[neuron as usize].is_empty());
+            if let (true, Some(&neuron)) = (cyclic, joining) {
+                return Err(GraphError::JoinReachesItself { neuron, cycle: component });
             }
             let mut joins: Vec<JoinId> = component
                 .iter()
-                .flat_map(|&neuron| &edges[neuron as usize])
+                .flat_map(|&neuron| edges.get(neuron))
                 .flat_map(|&after| reach[after as usize].iter().chain(&at[after as usize]))
                 .copied()
                 .collect();

@@ -5,7 +5,7 @@
 //!
 //! - [`graph`]: the compiled graph, numbers in flat arrays
 //! - [`components`]: strongly connected components, without recursion
-//! - [`run`]: one run: its queue, counters and completion
+//! - [`run`]: one run: its queue, counters and completion; under it what an activation is, joins, and the frontier
 //! - [`slots`]: the places of a neuron with a `concurrency`
 //! - [`error`]: why a graph cannot be compiled
 //!
@@ -27,6 +27,8 @@
 //! let Some(Taken::Queued(first)) = run.next(&graph) else { panic!() };
 //! assert_eq!((first.number, first.hop, first.signal), (1, 1, "in"));
 //! ```
+
+#![forbid(unsafe_code)]
 
 pub mod components;
 pub mod error;

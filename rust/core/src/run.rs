@@ -6,45 +6,33 @@
 //!
 //! No method drops a signal: what leaves the run is returned, because dropping it may run the caller's code, which must
 //! not happen while the caller holds the lock of the run.
+//!
+//! The way of an activation: [`Run::reserve`] (or [`Run::emit`]), [`Run::append`] (or [`Run::deliver`], or
+//! [`Run::park`] and [`Run::unpark`]), [`Run::next`], perhaps [`Run::wait`] and [`Run::grant`], [`Run::enter`], perhaps
+//! [`Run::suspend`], one of the `settle` methods, perhaps [`Run::fail`], [`Run::leave`].
 
-use crate::graph::{CollateralId, DendriteId, Graph, JoinId};
+mod activation;
+mod frontier;
+mod joins;
+
+pub use activation::{Activation, Failure, Number, UNKNOWN};
+pub use frontier::Left;
+
+use crate::graph::{CollateralId, DendriteId, Graph};
 use crate::slots::Ticket;
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
-
-/// The number of an activation in its run (S2); 0 means none.
-pub type Number = u64;
-
-/// A dendrite that the graph does not have: the activation fails when its turn comes.
-pub const UNKNOWN: DendriteId = u32::MAX;
-
-/// One (dendrite, signal) pair of a run.
-#[derive(Debug)]
-pub struct Activation<S> {
-    pub number: Number,
-    pub cause: Number,
-    pub hop: u32,
-    pub dendrite: DendriteId,
-    pub signal: S,
-    /// What a join took over, in order of emission (S25).
-    #[allow(clippy::box_collection, reason = "a pointer, since hardly any activation is a join's")]
-    pub joined: Option<Box<Vec<Activation<S>>>>,
-}
-
-/// An activation that did not succeed; without an error it was left undone by an abort.
-#[derive(Debug)]
-pub struct Failure<S, E> {
-    pub activation: Activation<S>,
-    pub error: Option<E>,
-}
+use joins::Joins;
+use std::collections::{BTreeMap, VecDeque};
 
 /// Where a run stands between two turns, or in one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// Between two turns: what feeds the run begins one.
     Idle,
     /// Activations are taken: what feeds the run now is seen before the next one.
     Dispatching,
     /// The queue is done with for this turn: what feeds the run now needs a further turn.
     Draining,
+    /// Over: nothing feeds it any more.
     Ended,
 }
 
@@ -58,52 +46,57 @@ pub enum Taken<S, E> {
 }
 
 /// The scheduler's view of one run. `S` is a signal, `E` an error.
+///
+/// Methods take constant time (logarithmic in what waits, is parked or suspended) where nothing else is said, and, in a
+/// graph with joins, time linear in the joins that the activation could reach.
 #[derive(Debug)]
 pub struct Run<S, E> {
+    /// Where it stands. Public with the three below, since feeding and aborting are the driver's: it knows threads.
     pub phase: Phase,
-    /// Something waits for a turn.
+    /// Something waits for a turn: what fed the run while it was draining must not be lost.
     pub fed: bool,
+    /// Nothing more is entered (S10).
     pub aborted: bool,
+    /// Aborted, and whatever comes of what is in flight is dropped (S10). The driver's alone; no method looks at it.
     pub cancelled: bool,
+    /// S11; `u32::MAX` for none, which saves the comparison with an `Option`.
     concurrency: u32,
     last_number: Number,
     last_ticket: u64,
-    // S5's counters
+    /// S5's counter. Counted and not summed up over the collections: responses ask for it at every hop.
     pending: usize,
+    /// S5's counter.
     active: usize,
-    /// Responses whose listeners have not all settled.
+    /// Responses whose listeners have not all settled: the run is not over before they have (S6).
     listening: usize,
-    // where activations are
+    /// What may start, oldest first.
     queue: VecDeque<Activation<S>>,
     /// Its handler is on the stack.
     current: Option<Activation<S>>,
-    /// Of the list that is being dispatched.
+    /// Of the list that is being dispatched: it counts as pending from the list's first response on (S5).
     reserved: VecDeque<Activation<S>>,
+    /// Boxed, and only when needed: a run that never waits stays small and allocates nothing for it.
     rare: Option<Box<Rare<S, E>>>,
 }
 
-/// What only runs that wait, fail or join have.
+/// What only runs that wait, fail or join have. Ordered maps, so that what is made of them has an order of its own and
+/// not that of a hash.
 #[derive(Debug)]
 struct Rare<S, E> {
     /// Behind a response's listeners, by ticket.
     parked: BTreeMap<u64, Vec<Activation<S>>>,
     /// For a slot, by number.
     waiting: BTreeMap<Number, (Activation<S>, Ticket)>,
+    /// In front of the queue (S12), in the order in which they were granted.
     granted: VecDeque<(Activation<S>, Option<E>)>,
     /// Its handler goes on as a task or in a worker.
     suspended: BTreeMap<Number, Activation<S>>,
+    /// In the order in which they occurred.
     failures: Vec<Failure<S, E>>,
     joins: Joins<S>,
 }
 
-#[derive(Debug)]
-struct Joins<S> {
-    held: Vec<Vec<Activation<S>>>,
-    /// How many unfinished activations can still reach each join's neuron.
-    upstream: Vec<usize>,
-    due: BTreeSet<JoinId>,
-}
-
+// Not derived, because that would ask for `S: Default` and `E: Default`.
 impl<S, E> Default for Rare<S, E> {
     fn default() -> Self {
         Self {
@@ -112,12 +105,18 @@ impl<S, E> Default for Rare<S, E> {
             granted: VecDeque::new(),
             suspended: BTreeMap::new(),
             failures: Vec::new(),
-            joins: Joins { held: Vec::new(), upstream: Vec::new(), due: BTreeSet::new() },
+            joins: Joins::default(),
         }
     }
 }
 
 impl<S, E> Run<S, E> {
+    /// A run that has not begun; allocates nothing, unless the graph has joins.
+    ///
+    /// # Arguments
+    /// - `graph`: what it runs on; every method that takes a graph must be given this one
+    /// - `concurrency`: how many activations may be active or wait for a slot at a time (S11), `None` for any number
+    #[must_use]
     pub fn new(graph: &Graph, concurrency: Option<u32>) -> Self {
         let mut run = Self {
             phase: Phase::Idle,
@@ -136,9 +135,7 @@ impl<S, E> Run<S, E> {
             rare: None,
         };
         if graph.joins() > 0 {
-            let joins = &mut run.rare().joins;
-            joins.held.resize_with(graph.joins(), Vec::new);
-            joins.upstream.resize(graph.joins(), 0);
+            run.rare().joins.resize(graph.joins());
         }
         run
     }
@@ -149,20 +146,39 @@ impl<S, E> Run<S, E> {
 
     // -- reserving: an activation gets its number and is pending
 
+    /// Number an activation and count it as pending; the caller keeps it until it is appended.
+    ///
+    /// # Arguments
+    /// - `dendrite`: what reacts, or [`UNKNOWN`]
+    /// - `signal`: what it reacts to
+    /// - `cause`: the number of the activation that emitted the signal; 0 for none
+    /// - `hop`: 1 on entry, that of a task when it is resumed, else one more than the cause's
     #[inline]
-    pub fn reserve(&mut self, graph: &Graph, dendrite: DendriteId, signal: S, cause: Number, hop: u32) -> Activation<S> {
+    pub fn reserve(
+        &mut self,
+        graph: &Graph,
+        dendrite: DendriteId,
+        signal: S,
+        cause: Number,
+        hop: u32,
+    ) -> Activation<S> {
         self.last_number += 1;
         self.pending += 1;
         if graph.joins() > 0 && dendrite != UNKNOWN {
-            let upstream = &mut self.rare().joins.upstream;
-            for &join in graph.reach_of(graph.neuron_of(dendrite)) {
-                upstream[join as usize] += 1;
-            }
+            self.rare().joins.arrive(graph.reach_of(graph.neuron_of(dendrite)));
         }
         Activation { number: self.last_number, cause, hop, dendrite, signal, joined: None }
     }
 
-    /// Reserve the subscribers of one signal and tell how many they are; they wait until they are delivered or parked.
+    /// Reserve the subscribers of one signal; they are kept until they are delivered or parked, in order.
+    ///
+    /// # Arguments
+    /// - `collateral`: the signal's
+    /// - `signal`: makes one for each subscriber
+    /// - `cause`, `hop`: as for [`Run::reserve`]
+    ///
+    /// # Returns
+    /// How many they are: what to give to [`Run::deliver`] or [`Run::park`].
     pub fn emit(
         &mut self,
         graph: &Graph,
@@ -180,7 +196,8 @@ impl<S, E> Run<S, E> {
         count
     }
 
-    /// Reserve the subscribers of one signal and append them at once: what `emit` and `deliver` do together.
+    /// Reserve the subscribers of one signal and append them at once: what `emit` and `deliver` do together, for those
+    /// who tell nobody in between. Arguments as for [`Run::emit`].
     #[inline]
     pub fn emit_now(
         &mut self,
@@ -196,7 +213,7 @@ impl<S, E> Run<S, E> {
         }
     }
 
-    /// The next `count` of what was emitted.
+    /// The next `count` of what was emitted and neither delivered nor parked.
     pub fn caused(&self, count: usize) -> impl Iterator<Item = &Activation<S>> {
         self.reserved.iter().take(count)
     }
@@ -210,22 +227,26 @@ impl<S, E> Run<S, E> {
         }
     }
 
+    /// Append a reserved activation to the queue; what is for a join is held instead, until its time has come (S25).
     #[inline]
     pub fn append(&mut self, graph: &Graph, activation: Activation<S>) {
-        if graph.joins() > 0 && activation.dendrite != UNKNOWN && activation.joined.is_none() {
-            if let Some(join) = graph.join_of(activation.dendrite) {
-                let joins = &mut self.rare().joins;
-                joins.held[join as usize].push(activation);
-                joins.due.insert(join);
-                return;
-            }
+        if graph.joins() > 0
+            && activation.dendrite != UNKNOWN
+            && activation.joined.is_none()
+            && let Some(join) = graph.join_of(activation.dendrite)
+        {
+            self.rare().joins.hold(join, activation);
+            return;
         }
         self.queue.push_back(activation);
     }
 
     // -- response listeners as barriers (S6)
 
-    /// Keep the next `count` of what was emitted back until the returned ticket is unparked.
+    /// Keep the next `count` of what was emitted back until its listeners have settled; the run is not over before.
+    ///
+    /// # Returns
+    /// The ticket for [`Run::unpark`].
     pub fn park(&mut self, count: usize) -> u64 {
         self.last_ticket += 1;
         self.listening += 1;
@@ -235,6 +256,7 @@ impl<S, E> Run<S, E> {
         ticket
     }
 
+    /// The listeners have settled: append what was parked. A second time it does nothing, nor after the run's end.
     pub fn unpark(&mut self, graph: &Graph, ticket: u64) {
         let parked = self.rare.as_mut().and_then(|rare| rare.parked.remove(&ticket));
         if let Some(parked) = parked {
@@ -247,8 +269,11 @@ impl<S, E> Run<S, E> {
 
     // -- taking, waiting for slots, entering
 
-    /// Take the activation that is to be started now. `None` ends the dispatch: from here on what feeds the run needs a
-    /// further turn. `hold_back` receives what a join took over from.
+    /// Take the activation that is to be started now: one that was granted its slot, else the oldest of the queue, if
+    /// the run may start one (S3, S11). It is nowhere in the run until it is entered, set to wait, or failed.
+    ///
+    /// # Returns
+    /// `None` ends the dispatch: from here on what feeds the run needs a further turn.
     #[inline]
     pub fn next(&mut self, graph: &Graph) -> Option<Taken<S, E>>
     where
@@ -266,21 +291,29 @@ impl<S, E> Run<S, E> {
                 }
                 waiting = rare.waiting.len();
             }
-            if self.active + waiting < self.concurrency as usize {
-                if let Some(activation) = self.queue.pop_front() {
-                    return Some(Taken::Queued(activation));
-                }
+            if self.active + waiting < self.concurrency as usize
+                && let Some(activation) = self.queue.pop_front()
+            {
+                return Some(Taken::Queued(activation));
             }
         }
         self.phase = Phase::Draining;
         None
     }
 
+    /// What was taken waits for a slot.
+    ///
+    /// # Arguments
+    /// - `activation`: what [`Run::next`] gave
+    /// - `ticket`: its place in the line, which [`Run::end`] gives back
     pub fn wait(&mut self, activation: Activation<S>, ticket: Ticket) {
         self.rare().waiting.insert(activation.number, (activation, ticket));
     }
 
-    /// A waiter got its slot (or, with an error, never will); the error comes back if it does not wait any more.
+    /// A waiter got its slot (or, with an error, never will): it is next.
+    ///
+    /// # Errors
+    /// The error comes back if it does not wait any more, or the run is aborted: the slot is for somebody else then.
     pub fn grant(&mut self, number: Number, error: Option<E>) -> Result<(), Option<E>> {
         if self.aborted {
             return Err(error);
@@ -300,17 +333,21 @@ impl<S, E> Run<S, E> {
         }
     }
 
+    /// What waits for a slot, with its ticket, in order of number.
     pub fn waiting(&self) -> impl Iterator<Item = (&Activation<S>, Ticket)> {
         self.rare.iter().flat_map(|rare| rare.waiting.values()).map(|(activation, ticket)| (activation, *ticket))
     }
 
+    /// What was taken is started: its handler is called next, and it is active.
     #[inline]
     pub fn enter(&mut self, activation: Activation<S>) {
+        debug_assert!(self.current.is_none(), "no handler is entered from inside the processing of another (S3)");
         self.pending -= 1;
         self.active += 1;
         self.current = Some(activation);
     }
 
+    /// The activation whose handler is on the stack.
     pub fn current(&self) -> Option<&Activation<S>> {
         self.current.as_ref()
     }
@@ -330,7 +367,8 @@ impl<S, E> Run<S, E> {
         }
     }
 
-    /// The handler on the stack has returned: it has left the frontier, before its responses (S17).
+    /// The handler on the stack has returned: its activation leaves the frontier, before its responses (S17). `None` if
+    /// there is none.
     #[inline]
     pub fn settle_current(&mut self) -> Option<Activation<S>> {
         let activation = self.current.take();
@@ -340,7 +378,8 @@ impl<S, E> Run<S, E> {
         activation
     }
 
-    /// A handler that had gone on has settled.
+    /// A handler that had gone on has settled: its activation leaves the frontier. `None` if it had done so before, or
+    /// the run has ended.
     pub fn settle_suspended(&mut self, number: Number) -> Option<Activation<S>> {
         let activation = self.rare.as_mut()?.suspended.remove(&number);
         if activation.is_some() {
@@ -349,73 +388,42 @@ impl<S, E> Run<S, E> {
         activation
     }
 
-    /// An activation fails without having been entered.
+    /// What was taken fails without having been entered.
     pub fn settle_pending(&mut self) {
         self.pending -= 1;
     }
 
+    /// The activations whose handlers go on, in order of number.
     pub fn suspended(&self) -> impl Iterator<Item = &Activation<S>> {
         self.rare.iter().flat_map(|rare| rare.suspended.values())
     }
 
+    /// Record that an activation did not succeed: it is back in the frontier.
+    ///
+    /// # Arguments
+    /// - `activation`: what has settled
+    /// - `error`: why; `None` if an abort left it undone
     pub fn fail(&mut self, activation: Activation<S>, error: Option<E>) {
         self.rare().failures.push(Failure { activation, error });
     }
 
+    /// What has failed so far, in the order in which it occurred; [`Run::end`] adds what an abort left undone.
+    #[must_use]
     pub fn failures(&self) -> &[Failure<S, E>] {
         self.rare.as_ref().map_or(&[], |rare| &rare.failures)
     }
 
-    /// What an activation of this dendrite caused is reserved: nothing more can come of it.
-    #[inline]
-    pub fn leave(&mut self, graph: &Graph, dendrite: DendriteId) {
-        if graph.joins() > 0 && dendrite != UNKNOWN {
-            let joins = &mut self.rare().joins;
-            for &join in graph.reach_of(graph.neuron_of(dendrite)) {
-                joins.upstream[join as usize] -= 1;
-                if joins.upstream[join as usize] == 0 {
-                    joins.due.insert(join);
-                }
-            }
-        }
-    }
-
-    /// Activate the joins that nothing unfinished can reach any more, in order (S25).
-    fn join(&mut self, graph: &Graph)
-    where
-        S: Clone,
-    {
-        let due = std::mem::take(&mut self.rare().joins.due);
-        for join in due {
-            let joins = &mut self.rare().joins;
-            if joins.held[join as usize].is_empty() || joins.upstream[join as usize] > 0 {
-                continue;
-            }
-            let mut held = std::mem::take(&mut joins.held[join as usize]);
-            // Barriers may have delivered them in another order.
-            held.sort_unstable_by_key(|activation| activation.number);
-            let hop = held.iter().map(|activation| activation.hop).max().unwrap_or(1);
-            let Some(last) = held.last() else { continue };
-            let (dendrite, cause) = (last.dendrite, last.cause);
-            let mut activation = self.reserve(graph, dendrite, last.signal.clone(), cause, hop);
-            self.pending -= held.len();
-            for part in &held {
-                self.leave(graph, part.dendrite);
-            }
-            activation.joined = Some(Box::new(held));
-            self.queue.push_back(activation);
-        }
-    }
-
     // -- the end of a turn
 
+    /// A turn begins, with all that has fed the run until now.
     #[inline]
     pub fn begin_turn(&mut self) {
         self.fed = false;
         self.phase = Phase::Dispatching;
     }
 
-    /// Whether the run goes idle; otherwise a further turn has begun.
+    /// The turn's drain is announced and the run is not over. Returns whether it goes idle; otherwise a further turn has
+    /// begun, because it was fed in the meantime.
     pub fn end_turn(&mut self) -> bool {
         if self.fed {
             self.begin_turn();
@@ -425,20 +433,28 @@ impl<S, E> Run<S, E> {
         true
     }
 
+    /// How many activations have not been entered (S5): queued, parked, waiting, held by a join, or reserved.
+    #[inline]
+    #[must_use]
     pub fn pending(&self) -> usize {
         self.pending
     }
 
+    /// How many activations have been entered and have not settled (S5).
+    #[inline]
+    #[must_use]
     pub fn active(&self) -> usize {
         self.active
     }
 
-    /// Entered handlers and unsettled listeners.
+    /// Entered handlers and unsettled listeners: what an abort has to wait for (S10).
+    #[must_use]
     pub fn in_flight(&self) -> usize {
         self.active + self.listening
     }
 
-    /// Whether the run is over: nothing can feed it from here on (S8, S10).
+    /// Whether the run is over: nothing can feed it from here on (S8, S10). If so it counts as ended; [`Run::end`] is
+    /// to follow.
     pub fn close(&mut self) -> bool {
         let over = self.in_flight() == 0 && (self.aborted || self.pending == 0);
         if over {
@@ -446,90 +462,4 @@ impl<S, E> Run<S, E> {
         }
         over
     }
-
-    /// Close an aborted or completed run: what was not finished is left undone, in order of number. Returns the
-    /// activations that hold a slot they have no more use for, and the tickets of those still in line.
-    pub fn end(&mut self) -> Left {
-        self.phase = Phase::Ended;
-        let mut left = Left::default();
-        let mut undone: Vec<Activation<S>> = self.current.take().into_iter().collect();
-        undone.extend(self.queue.drain(..));
-        undone.extend(self.reserved.drain(..));
-        if let Some(rare) = self.rare.as_mut() {
-            for (activation, error) in rare.granted.drain(..) {
-                if error.is_none() {
-                    left.granted.push((activation.dendrite, activation.number));
-                }
-                undone.push(activation);
-            }
-            for (activation, ticket) in std::mem::take(&mut rare.waiting).into_values() {
-                left.waiting.push((activation.dendrite, ticket));
-                undone.push(activation);
-            }
-            for activation in std::mem::take(&mut rare.suspended).into_values() {
-                left.suspended.push((activation.dendrite, activation.number));
-                undone.push(activation);
-            }
-            undone.extend(std::mem::take(&mut rare.parked).into_values().flatten());
-            undone.extend(rare.joins.held.iter_mut().flat_map(std::mem::take));
-        }
-        undone.sort_unstable_by_key(|activation| activation.number);
-        for activation in undone {
-            self.fail(activation, None);
-        }
-        left
-    }
-
-    /// Every activation that is pending or active, in order of number.
-    pub fn unfinished(&self) -> Vec<&Activation<S>> {
-        let mut found: Vec<&Activation<S>> = self.current.iter().chain(&self.queue).chain(&self.reserved).collect();
-        if let Some(rare) = self.rare.as_ref() {
-            found.extend(rare.suspended.values());
-            found.extend(rare.granted.iter().map(|(activation, _)| activation));
-            found.extend(rare.waiting.values().map(|(activation, _)| activation));
-            found.extend(rare.parked.values().flatten());
-            found.extend(rare.joins.held.iter().flatten());
-        }
-        found.sort_unstable_by_key(|activation| activation.number);
-        found
-    }
-
-    /// Every activation that has not succeeded, in order of number.
-    pub fn frontier(&self) -> Vec<&Activation<S>> {
-        let mut found = self.unfinished();
-        found.extend(self.failures().iter().map(|failure| &failure.activation));
-        found.sort_unstable_by_key(|activation| activation.number);
-        found
-    }
-
-    /// Everything that the run holds, for a garbage collector to look at.
-    pub fn for_each(&self, visit: &mut impl FnMut(&S, Option<&E>)) {
-        fn each<S, E>(activation: &Activation<S>, error: Option<&E>, visit: &mut impl FnMut(&S, Option<&E>)) {
-            visit(&activation.signal, error);
-            for part in activation.joined.iter().flat_map(|joined| joined.iter()) {
-                visit(&part.signal, None);
-            }
-        }
-        for activation in self.unfinished() {
-            each::<S, E>(activation, None, visit);
-        }
-        for failure in self.failures() {
-            each(&failure.activation, failure.error.as_ref(), visit);
-        }
-        if let Some(rare) = self.rare.as_ref() {
-            for (activation, error) in &rare.granted {
-                if let Some(error) = error {
-                    visit(&activation.signal, Some(error));
-                }
-            }
-        }
-    }
-}
-
-/// What a run leaves behind at its end, for its slots to be given back: dendrites with numbers or tickets.
-#[derive(Debug, Default)]
-pub struct Left {
-    pub granted: Vec<(DendriteId, Number)>,
-    pub suspended: Vec<(DendriteId, Number)>,
-    pub waiting: Vec<(DendriteId, Ticket)>,
 }
