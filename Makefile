@@ -76,14 +76,14 @@ test: lint test-rust test-python ## Check everything: lint, the Rust tests, the 
 lint: lint-python lint-rust ## Check style and types, Python and Rust; warnings are errors
 
 .PHONY: lint-python
-lint-python: $(TOOLS) ## ruff, mypy, pyright
+lint-python: $(TOOLS) ## ruff, mypy --strict, pyright in its strict mode
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/pyright
 
 .PHONY: lint-rust
-lint-rust: $(TOOLS) ## rustfmt, clippy
+lint-rust: $(TOOLS) ## rustfmt, clippy; warnings are errors
 	cargo fmt --all --check
 	cargo clippy --locked --workspace --all-targets -- -D warnings
 
