@@ -41,7 +41,7 @@ venv: $(TOOLS) ## Make .venv with the pinned development tools (PYTHON=... picks
 $(TOOLS): requirements-dev.txt
 	@if [ ! -x $(BIN)/python ]; then \
 	    python="$(PYTHON)"; \
-	    [ -n "$$python" ] || python=$$(scripts/pythons | head -n 1); \
+	    [ -n "$$python" ] || python=$$(scripts/pythons --first); \
 	    [ -n "$$python" ] || { echo "make: no CPython >= 3.11 (with ensurepip) found; say PYTHON=/path/to/python" >&2; exit 1; }; \
 	    echo "make: $(VENV) with $$python"; \
 	    "$$python" -m venv $(VENV); \
