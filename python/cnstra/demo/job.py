@@ -96,13 +96,15 @@ async def run_batch(
         raise
 
 
-async def catch_up(cns: CNS, stores: Stores, *, size: int = 1000) -> int:
+async def catch_up(cns: CNS, stores: Stores, *, size: int = 1000, stop: Callable[[], bool] = lambda: False) -> int:
     """Give the projections the orders that the write store has and the read store lacks.
 
     They are stimulated with the events themselves, so the code that follows live events is the code that replays them.
 
     Args:
         size: how many orders are applied, and committed, at a time.
+
+        stop: is asked before each of these whether to stop there.
 
     Returns:
         The number of orders.
@@ -111,7 +113,7 @@ async def catch_up(cns: CNS, stores: Stores, *, size: int = 1000) -> int:
         StoreError, StimulationFailed: see ``run_batch``.
     """
     replayed = 0
-    while events := stores.write.orders_after(stores.read.position, size):
+    while not stop() and (events := stores.write.orders_after(stores.read.position, size)):
         await run_batch(cns, stores, [order_placed.create_signal(event) for event in events])
         replayed += len(events)
     return replayed
@@ -146,13 +148,17 @@ async def place_orders(
         MalformedLineError: ``strict``; a run on the mended file goes on with that line.
         StoreError: a store could not be written.
     """
-    if replayed := await catch_up(cns, stores, size=size):
+    if replayed := await catch_up(cns, stores, size=size, stop=stop):
         observer.caught_up(replayed)
     outcome = Outcome()
     bookmark = stores.write.bookmark
     if bookmark is not None:
         outcome.line = bookmark.line
         observer.resumed(bookmark.line)
+    if stores.read.position < stores.write.position:
+        # It was stopped while it caught up; an order placed now would leave a gap.
+        outcome.stopped = True
+        return outcome
 
     def watch(response: Response) -> None:
         if updated := customer_totals_updated.match(response.output_signal):

@@ -1,0 +1,126 @@
+"""The commands, their options and their help."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import App, CycloptsError, Parameter, validators
+
+import cnstra
+
+from .drawing import Format
+from .problems import CommandError
+
+__all__ = ["run"]
+
+app = App(
+    name="cnstra",
+    help="Tools for graphs of neurons: draw one, run the demo, see what is installed.",
+    version=f"cnstra {cnstra.__version__}",
+)
+demo = App(name="demo", help="Run a small but real application that is built on cnstra.")
+app.command(demo)
+
+
+@demo.command
+def orders(
+    *,
+    orders: Annotated[Path | None, Parameter(name="--orders", negative="")] = None,
+    data: Annotated[Path | None, Parameter(name="--data", negative="")] = None,
+    fresh: Annotated[bool, Parameter(negative="")] = False,
+    strict: Annotated[bool, Parameter(negative="")] = False,
+    batch: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=100_000))] = 1000,
+) -> int:
+    """Place the orders of a file by a CQRS application on two SQLite stores.
+
+    Ctrl-C stops after the batch that is going on, and both stores are consistent then; so they are after a crash.
+
+    Parameters
+    ----------
+    orders
+        A CSV file, plain or gzip, with the columns customer_id,date,quantity,amount. By default 69,659 real orders of
+        an online music shop.
+    data
+        The folder of the two stores. A run on stores that are there goes on where the last one stopped. By default a
+        temporary folder.
+    fresh
+        Delete the stores in the folder first.
+    strict
+        Stop at a malformed line instead of skipping it.
+    batch
+        How many orders are committed together, 1 to 100,000.
+    """
+    from .orders import run_orders
+
+    return run_orders(orders, data, fresh=fresh, strict=strict, batch=batch)
+
+
+@app.command
+def graph(
+    target: Annotated[str, Parameter(name="MODULE:CNS")],
+    /,
+    *,
+    format: Annotated[Format, Parameter(name=("--format", "-f"))] = "mermaid",  # noqa: A002
+    output: Annotated[Path | None, Parameter(name=("--output", "-o"), negative="")] = None,
+) -> int:
+    """Draw the graph of a CNS.
+
+    Parameters
+    ----------
+    target
+        Where it is: a module, and a name in it; cnstra.demo.orders:cns is one.
+    format
+        mermaid for Markdown pages, dot for Graphviz, json for programs.
+    output
+        A file to write; by default it goes to standard output.
+    """
+    from .drawing import draw, find_cns, save
+
+    text = draw(find_cns(target), format)
+    if output is None:
+        sys.stdout.write(text)
+    else:
+        save(text, output)
+    return 0
+
+
+@app.command
+def info() -> int:
+    """Tell which engine is in use and how it was built."""
+    for name, value in cnstra.build_info().items():
+        sys.stdout.write(f"{name}: {value}\n")
+    return 0
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command.
+
+    Args:
+        arguments: what stands after the program's name.
+
+    Returns:
+        The exit status.
+    """
+    try:
+        status = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
+        sys.stdout.flush()
+    except CycloptsError as error:
+        return _fail(str(error), 2)
+    except CommandError as error:
+        return _fail(str(error), error.status)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our output has seen enough, as head does. Nothing more can be written, at exit neither.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    return status if isinstance(status, int) else 0
+
+
+def _fail(message: str, status: int) -> int:
+    sys.stderr.write(f"cnstra: error: {' '.join(message.split())}\n")
+    return status
