@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import Any, Never, final
+from typing import Any, Never, Self, final
 
 __all__ = ["AbortController", "AbortSignal"]
 
@@ -30,7 +30,7 @@ class AbortSignal:
     _listeners: dict[object, Callable[[object], object]]
     _lock: threading.Lock
 
-    def __new__(cls, *args: object, **kwargs: object) -> Never:
+    def __new__(cls, *args: object, **kwargs: object) -> Self:
         raise TypeError("abort signals are made by a controller: use AbortController().signal")
 
     def __init_subclass__(cls) -> None:
@@ -94,7 +94,7 @@ class AbortSignal:
             self._aborted = True
         fatal: BaseException | None = None
         while True:
-            # One by one, so that a listener can still remove another; called without the lock, so that it can do anything.
+            # One by one, so that a listener can still remove another; without the lock, so that it can do anything.
             with self._lock:
                 if not self._listeners:
                     break

@@ -126,7 +126,7 @@ class AxonFields:
         return list(typing.get_type_hints(holder, self._globals, locals_).values())
 
     def _check(self, fields: dict[str, Any]) -> None:
-        """TypeError if the type argument is not the union of the payloads; Any and open type variables are not checked."""
+        """TypeError if the type argument is not the union of the payloads; Any and type variables are not checked."""
         allowed = _members(self._emitted)
         if any(member is Any or isinstance(member, TypeVar) for member in allowed):
             return
@@ -155,7 +155,8 @@ def _scope_of(cls: type, frame: FrameType | None) -> tuple[dict[str, Any], list[
     if frame is None or frame.f_globals.get("__name__", cls.__module__) != cls.__module__:
         module = sys.modules.get(cls.__module__)
         return ({} if module is None else vars(module)), []
-    globals_, frames = frame.f_globals, []
+    globals_ = frame.f_globals
+    frames: list[FrameType] = []
     while frame is not None and frame.f_locals is not globals_:
         frames.append(frame)
         # The body of an enclosing class is run by the scope around it; a function's caller is no scope of it.

@@ -157,18 +157,18 @@ def as_axon(axon: Any, neuron: str) -> tuple[Any, tuple[Collateral[Any], ...]]:
     Raises:
         TypeError: it is neither an axon nor a mapping of collaterals; the message names the neuron.
     """
-    if isinstance(axon, Axon | MappingAxon):
-        pass
-    elif isinstance(axon, Mapping):
-        axon = _mapping_axon(axon, neuron)
-    elif isinstance(axon, type) and issubclass(axon, Axon):
-        raise TypeError(f"neuron {neuron!r}: {axon.__qualname__} is a class: pass an instance, {axon.__qualname__}()")
-    else:
+    made: Any = axon
+    if isinstance(axon, Mapping):
+        made = _mapping_axon(cast("Mapping[str, Any]", axon), neuron)
+    elif not isinstance(axon, Axon | MappingAxon):
+        if isinstance(axon, type) and issubclass(axon, Axon):
+            name = made.__qualname__
+            raise TypeError(f"neuron {neuron!r}: {name} is a class: pass an instance, {name}()")
         raise TypeError(
             f"neuron {neuron!r}: axon must be an Axon, a mapping of names to collaterals, or None, "
-            f"not {type(axon).__name__}"
+            f"not {type(made).__name__}"
         )
-    return axon, tuple(axon.__dict__.values())
+    return made, tuple(made.__dict__.values())
 
 
 def collaterals_of(axon: Any, neuron: str) -> Mapping[str, Collateral[Any]]:

@@ -1,25 +1,28 @@
-"""One thing that a neuron reacts to, and the decorator that adds it."""
+"""One thing that a neuron reacts to, and the types of what handles it."""
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypeAlias, TypeVar, final, overload
+from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypeAlias, TypeVar, final
 
 from ._engine import Collateral, Context, Signal
 
 if TYPE_CHECKING:
     from .neurons import Neuron
 
-__all__ = ["Dendrite", "Join", "Wiring"]
+__all__ = ["Answer", "Dendrite", "Handler", "Join", "Result"]
 
 P = TypeVar("P")
 A = TypeVar("A")
 E = TypeVar("E")
 C = TypeVar("C")
 S = TypeVar("S")
+R = TypeVar("R")
 
-# What a handler of a neuron that may emit E returns.
-Result: TypeAlias = "Signal[E] | Sequence[Signal[E]] | None | Awaitable[Signal[E] | Sequence[Signal[E]] | None]"
+# What a handler of a neuron that may emit E answers, and what it returns: that, or something to await for it.
+Answer: TypeAlias = "Signal[E] | Sequence[Signal[E]] | None"
+Result: TypeAlias = "Answer[E] | Awaitable[Answer[E]]"
+Handler: TypeAlias = "Callable[[P], R] | Callable[[P, A], R] | Callable[[P, A, Context[C, S]], R]"
 
 
 @final
@@ -101,39 +104,3 @@ class Dendrite(Generic[P]):
 
     def __reduce__(self) -> Never:
         raise TypeError(f"{self!r} cannot be pickled: it holds a handler; tasks name dendrites by number")
-
-
-@final
-class Wiring(Generic[P, A, E, C, S]):
-    """The decorator that ``dendrite``, ``bind`` and ``join`` return: it adds the handler and gives it back unchanged."""
-
-    __slots__ = ("_collaterals", "_is_join", "_neuron")
-
-    def __init__(
-        self, neuron: Neuron[A, E, C, S], collaterals: tuple[Collateral[Any], ...], is_join: bool = False
-    ) -> None:
-        self._neuron = neuron
-        self._collaterals = collaterals
-        self._is_join = is_join
-
-    @overload
-    def __call__(self, handler: Callable[[P], Result[E]], /) -> Callable[[P], Result[E]]: ...
-    @overload
-    def __call__(self, handler: Callable[[P, A], Result[E]], /) -> Callable[[P, A], Result[E]]: ...
-    @overload
-    def __call__(
-        self, handler: Callable[[P, A, Context[C, S]], Result[E]], /
-    ) -> Callable[[P, A, Context[C, S]], Result[E]]: ...
-    def __call__(self, handler: Any, /) -> Any:
-        """Add the handler to the neuron.
-
-        Raises:
-            TypeError: it is no handler (S4); the message names neuron and collateral.
-            GraphError: the neuron is in a CNS already.
-        """
-        self._neuron._attach(self._collaterals, handler, is_join=self._is_join)
-        return handler
-
-    def __repr__(self) -> str:
-        what = "join" if self._is_join else "dendrite"
-        return f"<decorator: {what} of {self._neuron.name!r} on {', '.join(repr(c.name) for c in self._collaterals)}>"

@@ -19,6 +19,7 @@ _COROUTINE = 0x80
 _ITERABLE_COROUTINE = 0x100  # types.coroutine made a coroutine function of a generator function
 _ASYNC_GENERATOR = 0x200
 _UNUSUAL = _GENERATOR | _ASYNC_GENERATOR
+_RARE = _UNUSUAL | _VARARGS
 
 _SHAPES = "a handler takes (payload), (payload, axon) or (payload, axon, ctx)"
 
@@ -33,7 +34,7 @@ class HandlerKind(NamedTuple):
 _KINDS = {(arity, is_async): HandlerKind(arity, is_async) for arity in (1, 2, 3) for is_async in (False, True)}
 
 
-def analyze(handler: Callable[..., Any], *, offload: bool = False) -> HandlerKind:
+def analyze(handler: Callable[..., Any], offload: bool = False) -> HandlerKind:
     """How to call a handler.
 
     Args:
@@ -48,27 +49,23 @@ def analyze(handler: Callable[..., Any], *, offload: bool = False) -> HandlerKin
         TypeError: it is not callable, cannot take one to three positional arguments, is a generator function, or is
             asynchronous and to be offloaded. The caller adds where in the graph that is.
     """
-    if type(handler) is FunctionType:
-        function, bound = handler, 0
-    elif type(handler) is MethodType and type(handler.__func__) is FunctionType:
-        function, bound = handler.__func__, 1
+    given: Any = handler
+    if type(given) is FunctionType:
+        function, bound = given, 0
+    elif type(given) is MethodType and type(given.__func__) is FunctionType:
+        function, bound = given.__func__, 1
     else:
         return _by_signature(handler, offload)
     code = function.__code__
     flags = code.co_flags
-    if (
-        code.co_kwonlyargcount
-        or flags & _UNUSUAL
-        or hasattr(function, "__wrapped__")
-        or hasattr(function, "__signature__")
-        or hasattr(function, "_is_coroutine_mark")  # inspect.markcoroutinefunction
-    ):
+    # What a function wraps matters only if its own signature is open; the mark is inspect.markcoroutinefunction's.
+    if flags & _RARE or code.co_kwonlyargcount or hasattr(function, "_is_coroutine_mark"):
         return _by_signature(handler, offload)
     takes = code.co_argcount - bound
     defaults = function.__defaults__
     arity = takes if defaults is None else takes - len(defaults)
     if arity <= 0:
-        if takes <= 0 and not flags & _VARARGS:
+        if takes <= 0:
             raise _takes_nothing(handler)
         arity = 1
     elif arity > 3:
@@ -104,7 +101,9 @@ def _is_async(handler: Any) -> bool:
     if inspect.iscoroutinefunction(called) or flags & _ITERABLE_COROUTINE:
         return True
     if flags & _UNUSUAL:
-        raise TypeError(f"{_name(handler)} is a generator function, and a handler answers once: return a list of signals")
+        raise TypeError(
+            f"{_name(handler)} is a generator function, and a handler answers once: return a list of signals"
+        )
     return False
 
 

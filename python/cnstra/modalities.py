@@ -157,7 +157,7 @@ class _Step:
 
     def __init__(self, function: Callable[..., Any], what: str, offload: bool) -> None:
         try:
-            self.arity, self.is_async = analyze(function, offload=offload)
+            self.arity, self.is_async = analyze(function, offload)
         except TypeError as error:
             raise TypeError(f"{what}: {error}") from None
         self.function = function
@@ -259,12 +259,12 @@ def tables_of(
     if modalities is not None:
         if paths is not None:
             raise TypeError(f"{where}: afferent_paths= goes with modality=; with modalities= each has its own mapping")
-        if not isinstance(modalities, Mapping):
+        if not _is_mapping(modalities):
             raise TypeError(f"{where}: modalities must be a mapping of modalities, not {type(modalities).__name__}")
         return modalities, default
-    if paths is not None and not isinstance(paths, Mapping):
+    if paths is not None and not _is_mapping(paths):
         raise TypeError(f"{where}: afferent_paths must be a mapping of paths to handlers, not {type(paths).__name__}")
-    handlers = {} if paths is None else dict(paths)
+    handlers: dict[Any, Any] = {} if paths is None else dict(paths)
     if default is not None:
         if None in handlers:
             raise TypeError(f"{where}: default= and afferent_paths={{None: ...}} are the same: give one of them")
@@ -285,6 +285,10 @@ def _check_path(where: str, kind: Modality, path: Any) -> None:
 def _place(kind: Modality | None, path: AfferentPath | None) -> str:
     modality_ = "no modality" if kind is None else f"modality {kind.name!r}"
     return f"{modality_} and {'no afferent path' if path is None else f'afferent path {path.name!r}'}"
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _checked(name: Any, what: str) -> str:

@@ -184,8 +184,8 @@ class Network:
             return self._collateral(dumped["collateral"]).create_signal(dumped["payload"])
         _check_keys(dumped, _TASK_KEYS, _MORE_TASK_KEYS)
         neuron, channel = self._neuron(dumped["neuron"]), self._collateral(dumped["collateral"])
-        joined = dumped.get("joined", ())
-        if not isinstance(joined, list | tuple):
+        joined: Any = dumped.get("joined", ())
+        if type(joined) not in (list, tuple):
             raise TypeError(f"a dumped task's joined must be a list, not {type(joined).__name__}")
         task = ActivationTask(
             neuron,
@@ -198,7 +198,9 @@ class Network:
         )
         count = sum(dendrite.collateral is channel for dendrite in neuron._dendrites)
         if task.dendrite >= count:
-            raise GraphError(f"neuron {neuron.name!r} has {count} dendrites on {channel.name!r}, so none {task.dendrite}")
+            raise GraphError(
+                f"neuron {neuron.name!r} has {count} dendrites on {channel.name!r}, so none {task.dendrite}"
+            )
         return task
 
     def _neuron(self, name: Any) -> Neuron[Any, Any, Any, Any]:
@@ -224,7 +226,7 @@ class Network:
     # -- pictures
 
     def to_mermaid(self) -> str:
-        """The graph as a Mermaid flowchart: neurons as boxes, entries rounded, joins as diamonds, unheard ones dashed."""
+        """The graph as a Mermaid flowchart: boxes are neurons, rounded ones entries, diamonds joins, dashes unheard."""
         from .pictures import mermaid
 
         return mermaid(self)
@@ -261,17 +263,23 @@ class Network:
         raise TypeError(f"{self!r} cannot be pickled: build it again, and carry signals and tasks by dump and load")
 
 
-def _checked(collateral: Any) -> Collateral[Any]:
-    if not isinstance(collateral, Collateral):
+def _checked(collateral: Any) -> Any:
+    if not _is_collateral(collateral):
         raise TypeError(f"a Collateral is needed here, not {type(collateral).__name__}")
     return collateral
+
+
+def _is_collateral(value: Any) -> bool:
+    return isinstance(value, Collateral)
 
 
 def _check_keys(dumped: Mapping[str, Any], needed: tuple[str, ...], more: tuple[str, ...]) -> None:
     missing = [key for key in needed if key not in dumped]
     unknown = [key for key in dumped if key not in needed and key not in more]
     if missing or unknown:
-        problems = [f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has", unknown)) if keys]
+        problems = [
+            f"{what} {', '.join(map(repr, keys))}" for what, keys in (("lacks", missing), ("has", unknown)) if keys
+        ]
         raise ValueError(
             f"what load was given {' and '.join(problems)}: a signal has {', '.join(_SIGNAL_KEYS)}, a task "
             f"{', '.join(_TASK_KEYS)} and maybe {', '.join(_MORE_TASK_KEYS)}"

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Never, Self, TypeVar, cast, final, overload
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast, final, overload
 
 from ._engine import Collateral, Context
-from .axon import Axon, Carries, MappingAxon, TypedAxon, as_axon, collaterals_of
-from .dendrite import Dendrite, Join, Wiring
-from .errors import BindingError, GraphError
-from .faults import check_limit, check_seconds
-from .handlers import analyze
+from .axon import Axon, Carries, MappingAxon, collaterals_of
+from .dendrite import Dendrite
+from .errors import BindingError
+from .wiring import HandlerUnit, Wiring
 
 if TYPE_CHECKING:
-    from .dendrite import Result
-    from .modalities import Modality
+    from .dendrite import Handler, Result
+    from .modalities import AfferentPath, Modality
 
 __all__ = ["Neuron"]
 
@@ -31,51 +30,18 @@ E = TypeVar("E")
 E2 = TypeVar("E2")
 C = TypeVar("C")
 S = TypeVar("S")
+R = TypeVar("R")
 
 
 @final
-class Neuron(Generic[A, E, C, S]):
+class Neuron(HandlerUnit, Generic[A, E, C, S]):
     """A named handler unit: an axon (what it may emit) and dendrites (what it reacts to). Made by ``neuron(...)``.
 
     Its type arguments are the class of its axon, the union of what it may emit, and the types of its context value
     and of ``ctx.shared``. Dendrites are added by the methods below until the first CNS is made of it.
     """
 
-    # Engines read these directly. ``_frozen`` is set by the first engine that compiles the neuron.
-    __slots__ = (
-        "__weakref__", "_axon", "_concurrency", "_dendrites", "_emits", "_frozen", "_max_duration", "_name", "_offload",
-    )  # fmt: skip
-
-    _dendrites: list[Dendrite[Any]]
-    _emits: tuple[Collateral[Any], ...]
-
-    def __init__(
-        self,
-        name: str,
-        axon: Any = None,
-        concurrency: int | None = None,
-        max_duration: float | None = None,
-        offload: bool = False,
-    ) -> None:
-        if type(name) is not str or not name:
-            _check_name(name)
-        self._name = name
-        if axon is None:
-            self._axon: Any = None
-            self._emits = ()
-        else:
-            self._axon, self._emits = as_axon(axon, name)
-        self._dendrites = []
-        if concurrency is not None:
-            check_limit(f"neuron {name!r}: concurrency", concurrency)
-        self._concurrency = concurrency
-        if max_duration is not None:
-            check_seconds(f"neuron {name!r}: max_duration", max_duration)
-        self._max_duration = max_duration
-        if offload is not False and offload is not True:
-            raise TypeError(f"neuron {name!r}: offload must be a bool, not {type(offload).__name__}")
-        self._offload = offload
-        self._frozen = False
+    __slots__ = ()
 
     def __init_subclass__(cls) -> None:
         raise TypeError("Neuron is final and cannot be subclassed: make neurons with neuron(name, axon)")
@@ -178,7 +144,7 @@ class Neuron(Generic[A, E, C, S]):
             >>> neuron("bell").dendrite(collateral=[tick], response=lambda payload: None)
             <Neuron 'bell' with 1 dendrite>
         """
-        return self._wire("dendrite", collaterals, collateral, response)
+        return self._wire(False, collaterals, collateral, response)
 
     @overload
     def join(
@@ -241,7 +207,7 @@ class Neuron(Generic[A, E, C, S]):
             ... def add(counts: list[int]) -> None:
             ...     print(sum(counts))
         """
-        return self._wire("join", collaterals, collateral, response)
+        return self._wire(True, collaterals, collateral, response)
 
     @overload
     def bind(self, axon: Axon[E2], /) -> Wiring[E2, A, E, C, S]: ...  # type: ignore[overload-overlap]
@@ -250,9 +216,7 @@ class Neuron(Generic[A, E, C, S]):
         self,
         axon: Axon[Any] | MappingAxon[Any] | Mapping[str, Carries[Any]],
         /,
-        **handlers: Callable[[Any], Result[E]]
-        | Callable[[Any, A], Result[E]]
-        | Callable[[Any, A, Context[C, S]], Result[E]],
+        **handlers: Handler[Any, Result[E], A, C, S],
     ) -> Self: ...
     def bind(self, axon: Any, /, **handlers: Any) -> Any:
         """React to every collateral of an axon, so that one which is added later cannot be forgotten.
@@ -280,24 +244,67 @@ class Neuron(Generic[A, E, C, S]):
         if not channels:
             raise BindingError(f"neuron {self._name!r} cannot bind an axon without collaterals: nothing would reach it")
         if not handlers:
-            return Wiring(self, tuple(channels.values()))
+            wiring: Wiring[Any, A, E, C, S] = Wiring(self, tuple(channels.values()))
+            return wiring
         missing = [repr(name) for name in channels if name not in handlers]
         unknown = [repr(name) for name in handlers if name not in channels]
         if missing or unknown:
-            problems = [f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names]
+            problems = [
+                f"{what}: {', '.join(names)}" for what, names in (("missing", missing), ("unknown", unknown)) if names
+            ]
             raise BindingError(
                 f"neuron {self._name!r} must bind exactly the collaterals of the axon by name; {'; '.join(problems)}"
             )
-        # All or nothing: a bad handler leaves the neuron as it was.
-        made = [d for name, channel in channels.items() for d in self._make((channel,), handlers[name], is_join=False)]
-        self._dendrites.extend(made)
+        count = len(self._dendrites)
+        try:
+            for name, channel in channels.items():
+                self._attach((channel,), handlers[name], is_join=False)
+        except TypeError:
+            del self._dendrites[count:]  # all or nothing
+            raise
         return self
 
+    @overload
     def modality_dendrite(
         self,
         *,
         collateral: Carries[P],
-        modality: Modality | None = None,
+        modality: Modality,
+        afferent_paths: Mapping[AfferentPath, Handler[P, Result[E], A, C, S]] | None = None,
+        default: Handler[P, Result[E], A, C, S] | None = None,
+    ) -> Self: ...
+    @overload
+    def modality_dendrite(
+        self,
+        *,
+        collateral: Carries[P],
+        modalities: Mapping[Modality, Mapping[AfferentPath | None, Handler[P, Result[E], A, C, S]]],
+        default: Handler[P, Result[E], A, C, S] | None = None,
+    ) -> Self: ...
+    @overload
+    def modality_dendrite(
+        self,
+        *,
+        collateral: Carries[P],
+        modality: Modality,
+        afferent_paths: Mapping[AfferentPath, Handler[P, R | Awaitable[R], A, C, S]] | None = None,
+        default: Handler[P, R | Awaitable[R], A, C, S] | None = None,
+        output: Handler[R, Result[E], A, C, S],
+    ) -> Self: ...
+    @overload
+    def modality_dendrite(
+        self,
+        *,
+        collateral: Carries[P],
+        modalities: Mapping[Modality, Mapping[AfferentPath | None, Handler[P, R | Awaitable[R], A, C, S]]],
+        default: Handler[P, R | Awaitable[R], A, C, S] | None = None,
+        output: Handler[R, Result[E], A, C, S],
+    ) -> Self: ...
+    def modality_dendrite(
+        self,
+        *,
+        collateral: Any,
+        modality: Any = None,
         afferent_paths: Any = None,
         modalities: Any = None,
         default: Any = None,
@@ -330,76 +337,9 @@ class Neuron(Generic[A, E, C, S]):
         from .modalities import Router, tables_of
 
         self._check_open()
-        self._check_collaterals("modality_dendrite", (collateral,))
-        channel = cast("Collateral[P]", collateral)
-        where = f"neuron {self._name!r}, modality dendrite on {channel.name!r}"
+        self._check_collaterals((collateral,), is_join=False)
+        where = f"neuron {self._name!r}, modality dendrite on {collateral.name!r}"
         tables, fallback = tables_of(where, modality, afferent_paths, modalities, default)
-        router = Router(self._name, channel.name, self._offload, tables, fallback, output)
-        self._attach((channel,), router, is_join=False)
+        router = Router(self._name, collateral.name, self._offload, tables, fallback, output)
+        self._attach((collateral,), router, is_join=False)
         return self
-
-    def _wire(self, what: str, positional: tuple[Any, ...], keyword: Any, response: Any) -> Any:
-        if response is None:
-            if keyword is not None:
-                raise TypeError(f"neuron {self._name!r}: {what}(collateral=...) needs response=, the handler")
-            self._check_open()
-            self._check_collaterals(what, positional)
-            return Wiring(self, positional, is_join=what == "join")
-        if positional or keyword is None:
-            raise TypeError(f"neuron {self._name!r}: {what}(response=...) takes its collaterals as collateral=")
-        collaterals = (keyword,) if type(keyword) is Collateral or not isinstance(keyword, Sequence) else tuple(keyword)
-        self._check_collaterals(what, collaterals)
-        self._attach(collaterals, response, is_join=what == "join")
-        return self
-
-    def _check_collaterals(self, what: str, collaterals: tuple[Any, ...]) -> None:
-        if not collaterals:
-            raise TypeError(f"neuron {self._name!r}: {what}() needs at least one collateral")
-        for channel in collaterals:
-            if type(channel) is not Collateral:
-                raise GraphError(
-                    f"neuron {self._name!r}: {what}() on {channel!r}, a {type(channel).__name__}, which is no "
-                    f"collateral: make one with collateral(name, payload_type)"
-                )
-        if len(collaterals) > 1 and len(set(collaterals)) < len(collaterals):
-            raise ValueError(f"neuron {self._name!r}: {what}() on a collateral twice: {', '.join(map(repr, collaterals))}")
-
-    def _check_open(self) -> None:
-        if self._frozen:
-            raise GraphError(
-                f"neuron {self._name!r} is part of a CNS, which is compiled once: add its dendrites before CNS([...])"
-            )
-
-    def _attach(self, collaterals: tuple[Any, ...], handler: Any, *, is_join: bool) -> None:
-        self._dendrites.extend(self._make(collaterals, handler, is_join=is_join))
-
-    def _make(self, collaterals: tuple[Any, ...], handler: Any, *, is_join: bool) -> list[Dendrite[Any]]:
-        self._check_open()
-        try:
-            arity, is_async = analyze(handler, offload=self._offload)
-        except TypeError as error:
-            names = ", ".join(repr(channel.name) for channel in collaterals)
-            what = "join" if is_join else "dendrite"
-            raise TypeError(f"neuron {self._name!r}, {what} on {names}: {error}") from None
-        join = Join(collaterals) if is_join else None
-        return [Dendrite(self, channel, handler, arity, is_async, join) for channel in collaterals]
-
-    def __repr__(self) -> str:
-        count = len(self._dendrites)
-        return f"<Neuron {self._name!r} with {count} dendrite{'' if count == 1 else 's'}>"
-
-    def __copy__(self) -> Self:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any], /) -> Self:
-        return self
-
-    def __reduce__(self) -> Never:
-        raise TypeError(f"{self!r} cannot be pickled: it holds handlers; send its name and look it up")
-
-
-def _check_name(name: Any) -> None:
-    if not isinstance(name, str):
-        raise TypeError(f"a neuron's name must be a str, not {type(name).__name__}")
-    if not name:
-        raise ValueError("a neuron needs a name that is not empty: tasks, traces and stored runs go by it")
