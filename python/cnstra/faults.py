@@ -22,17 +22,23 @@ _NOTE = "cnstra: in "
 
 
 def annotate(error: BaseException, neuron: str, collateral: str, hop: int) -> None:
-    """Say on the exception itself where it happened; once, so that a shared exception object does not grow (S8)."""
-    notes = getattr(error, "__notes__", ())
-    if not any(note.startswith(_NOTE) for note in notes):
-        error.add_note(f"{_NOTE}neuron {neuron!r}, on collateral {collateral!r}, hop {hop}")
+    """Say on the exception itself where it happened (S8)."""
+    _annotate(error, f"{_NOTE}neuron {neuron!r}, on collateral {collateral!r}, hop {hop}")
 
 
 def annotate_listener(error: BaseException, kind: str) -> None:
     """The same for what a listener raised; ``kind`` is ``response`` or ``drain``."""
-    notes = getattr(error, "__notes__", ())
-    if not any(note.startswith(_NOTE) for note in notes):
-        error.add_note(f"{_NOTE}a {kind} listener")
+    _annotate(error, f"{_NOTE}a {kind} listener")
+
+
+def _annotate(error: BaseException, note: str) -> None:
+    """Add the note unless there is one from here, so that a shared exception object does not grow."""
+    try:
+        if not any(str(known).startswith(_NOTE) for known in getattr(error, "__notes__", ())):
+            error.add_note(note)
+    except Exception:
+        # A frozen dataclass, or a class with its own idea of __notes__: it is told without.
+        pass
 
 
 def duplicate_neuron(name: str) -> GraphError:

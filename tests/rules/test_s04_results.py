@@ -216,7 +216,7 @@ def test_a_signal_that_nobody_hears_is_emitted_all_the_same() -> None:
     assert responses[-1].output_signal == a.create_signal(1)
 
 
-FOREIGN = {
+FOREIGN: dict[str, Callable[[], Any]] = {
     "of another neuron": lambda: b.create_signal(1),
     "of no neuron": lambda: collateral("c", int).create_signal(1),
     "of the same name": lambda: collateral("a", int).create_signal(1),
@@ -229,7 +229,8 @@ FOREIGN = {
 def test_a_collateral_that_the_neuron_does_not_own_fails_the_activation(emitted: str) -> None:
     log: list[str] = []
     responses: list[Response] = []
-    thief: Any = neuron("thief", {"a": a}).dendrite(collateral=ping, response=lambda _: FOREIGN[emitted]())
+    thief: Any = neuron("thief", {"a": a})
+    thief.dendrite(collateral=ping, response=lambda _: FOREIGN[emitted]())
     cns = CNS([thief, neuron("owner", {"b": b}), sink("hears a", a, log), sink("hears b", b, log)])
     run = cns.stimulate(ping.create_signal(1), on_response=responses.append)
     assert (run.outcome, log) == ("failed", [])
@@ -241,7 +242,8 @@ def test_a_collateral_that_the_neuron_does_not_own_fails_the_activation(emitted:
 
 
 def test_a_neuron_without_axon_owns_nothing() -> None:
-    thief: Any = neuron("thief").dendrite(collateral=ping, response=lambda _: b.create_signal(1))
+    thief: Any = neuron("thief")
+    thief.dendrite(collateral=ping, response=lambda _: b.create_signal(1))
     run = CNS([thief, neuron("owner", {"b": b})]).stimulate(ping.create_signal(1))
     assert isinstance(run.failed_tasks[0].error, OwnershipError)
 
@@ -296,7 +298,7 @@ def test_an_async_function_cannot_be_offloaded() -> None:
 
 def test_the_parameters_without_default_decide_what_a_handler_is_called_with() -> None:
     seen: list[Any] = []
-    source = neuron("source", {"a": a})
+    source: Any = neuron("source", {"a": a})
     source.dendrite(collateral=ping, response=lambda payload: seen.append((payload,)))
     source.dendrite(collateral=ping, response=lambda payload, axon: seen.append((payload, axon)))
     source.dendrite(
