@@ -27,6 +27,7 @@ __all__ = [
     "Loop",
     "Step",
     "as_coroutine",
+    "await_run",
     "current",
     "current_task",
     "discard",
@@ -375,6 +376,13 @@ def wait_on_run(run: Any, register: Callable[[Callable[..., object]], Callable[[
     finally:
         if owner is not None:
             run._end_await(owner)
+
+
+def await_run(run: Any) -> Generator[Any, Any, None]:
+    """What ``await stimulation`` does."""
+    if not run.done():
+        yield from wait_on_run(run, run._on_end)
+    run.raise_for_failure()
 
 
 async def wait_for_callback(register: Callable[[Callable[..., object]], Callable[[], object]]) -> None:

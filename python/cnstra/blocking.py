@@ -54,10 +54,11 @@ class Blocking:
         # A thread of its own: a pool that is full of handlers waiting for each other would never get to this one.
         threading.Thread(target=work, name="cnstra worker", daemon=True).start()
 
-    def drive(self, run: Any, deadline: float | None) -> None:
-        """Wait for what feeds the run until it has ended."""
+    def drive(self, run: Any, seconds: float | None) -> None:
+        """Wait for what feeds the run until it has ended; it is timed out after so many seconds."""
         from queue import Empty
 
+        deadline = None if seconds is None else time.monotonic() + seconds
         try:
             while not run.done():
                 try:

@@ -37,9 +37,15 @@ class Slots(Generic[H]):
             return self._last_ticket
 
     def release(self, holder: H) -> H | None:
-        """Give a place back; whoever is returned has it from now on and must be told."""
+        """Give a place back; whoever is returned has it from now on and must be told.
+
+        None if nobody waits, or the place was given back before: who releases twice must not let in one more than the
+        limit.
+        """
         with self._lock:
-            self.holders.discard(holder)
+            if holder not in self.holders:
+                return None
+            self.holders.remove(holder)
             if not self.waiters:
                 return None
             ticket = next(iter(self.waiters))
@@ -48,7 +54,10 @@ class Slots(Generic[H]):
             return heir
 
     def forget(self, ticket: int) -> bool:
-        """Leave the line; False if the place was granted in the meantime, and is now the caller's to release."""
+        """Leave the line; False if the waiter has been served in the meantime.
+
+        Then whoever released the place is about to tell it, and passes the place on when nobody waits for it any more.
+        """
         with self._lock:
             return self.waiters.pop(ticket, None) is not None
 

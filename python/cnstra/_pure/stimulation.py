@@ -167,9 +167,7 @@ class Stimulation:
             self._feed_or_abandon()
 
     def __await__(self) -> Generator[Any, Any, None]:
-        if not self.done():
-            yield from aio.wait_on_run(self, self._on_end)
-        self.raise_for_failure()
+        return aio.await_run(self)
 
     def __repr__(self) -> str:
         run = self._run
@@ -203,7 +201,7 @@ class Stimulation:
             owner = stim, number or stim._current_number()
             begin_await(self, owner)
         try:
-            self._host.drive(self, self._deadline)
+            self._host.drive(self, None if self._deadline is None else self._deadline - time.monotonic())
         finally:
             if owner is not None:
                 end_await(self, owner)

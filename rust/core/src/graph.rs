@@ -124,7 +124,8 @@ impl GraphBuilder {
     /// The dendrite's number: 0 for the first of the graph, then one more each.
     ///
     /// # Panics
-    /// If no neuron was begun; in [`GraphBuilder::build`], if there is no such collateral.
+    /// If no neuron was begun, or the join is another neuron's; in [`GraphBuilder::build`], if there is no such collateral
+    /// or the numbers of the joins have a gap.
     pub fn dendrite(&mut self, collateral: CollateralId, join: Option<JoinId>) -> DendriteId {
         let neuron = self.last();
         let dendrite = number(self.dendrite_neuron.len());
@@ -134,8 +135,13 @@ impl GraphBuilder {
         if let Some(join) = join {
             let join = join as usize;
             if self.join_neuron.len() <= join {
-                self.join_neuron.resize(join + 1, neuron);
+                self.join_neuron.resize(join + 1, NONE);
             }
+            let first = self.join_neuron[join];
+            assert!(
+                first == NONE || first == neuron,
+                "join {join} is of neuron {first}, and neuron {neuron} collects for it"
+            );
             self.join_neuron[join] = neuron;
         }
         dendrite
@@ -147,6 +153,8 @@ impl GraphBuilder {
     /// # Errors
     /// [`GraphError::JoinReachesItself`] if a join's neuron is in a cycle.
     pub fn build(self) -> Result<Graph, GraphError> {
+        let gap = self.join_neuron.iter().position(|&neuron| neuron == NONE);
+        assert!(gap.is_none(), "there is no join {}, but a greater one", gap.unwrap_or_default());
         let mut starts = vec![0u32; self.collaterals as usize + 1];
         for &collateral in &self.dendrite_collateral {
             starts[collateral as usize + 1] += 1;

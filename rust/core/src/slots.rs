@@ -62,9 +62,12 @@ impl<K: Eq + Hash + Clone, W> Slots<K, W> {
     /// Give a place back. Logarithmic in those who wait.
     ///
     /// # Returns
-    /// The first in line, who has the place from now on and must be told; `None` if nobody waits.
+    /// The first in line, who has the place from now on and must be told; `None` if nobody waits, or the place was given
+    /// back before: who releases twice must not let in one more than the limit.
     pub fn release(&mut self, holder: &K) -> Option<(K, W)> {
-        self.holders.remove(holder);
+        if !self.holders.remove(holder) {
+            return None;
+        }
         let (_, (heir, waiter)) = self.waiters.pop_first()?;
         self.holders.insert(heir.clone());
         Some((heir, waiter))
@@ -87,6 +90,11 @@ impl<K: Eq + Hash + Clone, W> Slots<K, W> {
     /// Who has a place, in no particular order.
     pub fn holders(&self) -> impl Iterator<Item = &K> {
         self.holders.iter()
+    }
+
+    /// Who waits in line, first come first.
+    pub fn waiting_holders(&self) -> impl Iterator<Item = &K> {
+        self.waiters.values().map(|(holder, _)| holder)
     }
 
     /// How many wait in line.

@@ -1,0 +1,199 @@
+//! What event loops, worker threads and timers call.
+
+use crate::abort;
+use crate::announce::Barrier;
+use crate::drive;
+use crate::feed::{self, Job};
+use crate::handler::Called;
+use crate::settle;
+use crate::slots::release;
+use crate::stimulation::Stimulation;
+use crate::{engine::Holder, names};
+use cnstra_core::Phase;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+use pyo3::{PyTraverseError, intern};
+use std::sync::Arc;
+use std::time::Instant;
+
+enum Kind {
+    /// The run's own loop, at its next pass.
+    Wake,
+    /// The run's time is up.
+    TimeOut,
+    /// A handler's task is done; its `max_duration` timer, if any, is not needed any more.
+    Handler { called: Called, timer: Option<Py<PyAny>> },
+    /// A handler took longer than its `max_duration`.
+    Expire { number: u64, task: Py<PyAny> },
+    /// A listener's task is done.
+    Listener { barrier: Arc<Barrier> },
+    /// In a worker thread: call the handler.
+    Offloaded { called: Called, arguments: Py<PyTuple> },
+    /// A handler came back from its worker thread.
+    Worker { called: Called, entered: Instant },
+    /// A worker came back to a run whose loop is closed.
+    Lost { called: Called },
+}
+
+/// One of these things, to be called once.
+#[pyclass(frozen, module = "cnstra")]
+pub(crate) struct Callback {
+    stimulation: Py<Stimulation>,
+    kind: Kind,
+}
+
+impl Callback {
+    fn of(stim: &Bound<'_, Stimulation>, kind: Kind) -> Self {
+        Self { stimulation: stim.clone().unbind(), kind }
+    }
+
+    pub(crate) fn wake(stim: &Bound<'_, Stimulation>) -> Self {
+        Self::of(stim, Kind::Wake)
+    }
+
+    pub(crate) fn time_out(stim: &Bound<'_, Stimulation>) -> Self {
+        Self::of(stim, Kind::TimeOut)
+    }
+
+    pub(crate) fn handler(stim: &Bound<'_, Stimulation>, called: Called, timer: Option<Py<PyAny>>) -> Self {
+        Self::of(stim, Kind::Handler { called, timer })
+    }
+
+    pub(crate) fn expire(stim: &Bound<'_, Stimulation>, number: u64, task: Py<PyAny>) -> Self {
+        Self::of(stim, Kind::Expire { number, task })
+    }
+
+    pub(crate) fn listener(stim: &Bound<'_, Stimulation>, barrier: Arc<Barrier>) -> Self {
+        Self::of(stim, Kind::Listener { barrier })
+    }
+
+    pub(crate) fn offloaded(stim: &Bound<'_, Stimulation>, called: Called, arguments: Py<PyTuple>) -> Self {
+        Self::of(stim, Kind::Offloaded { called, arguments })
+    }
+
+    pub(crate) fn worker(stim: &Bound<'_, Stimulation>, called: Called, entered: Instant) -> Self {
+        Self::of(stim, Kind::Worker { called, entered })
+    }
+
+    pub(crate) fn lost(stim: &Bound<'_, Stimulation>, called: Called) -> Self {
+        Self::of(stim, Kind::Lost { called })
+    }
+}
+
+#[pymethods]
+impl Callback {
+    #[pyo3(signature = (*arguments))]
+    fn __call__(&self, py: Python<'_>, arguments: &Bound<'_, PyTuple>) -> PyResult<Option<Py<PyAny>>> {
+        let stim = self.stimulation.bind(py);
+        match &self.kind {
+            Kind::Wake => feed::wake(stim)?,
+            Kind::TimeOut => abort::time_out(stim)?,
+            Kind::Handler { called, timer } => {
+                let task = arguments.get_item(0)?;
+                let known = stim.get().lock().tasks.remove(&(task.as_ptr() as usize));
+                drop(known);
+                if let Some(timer) = timer {
+                    timer.call_method0(py, intern!(py, "cancel"))?;
+                }
+                feed::feed(stim, Some(Job::Task { called: called.copy(py), task: task.unbind() }), true)?;
+            }
+            Kind::Expire { number, task } => {
+                stim.get().lock().expired.insert(*number);
+                task.call_method0(py, intern!(py, "cancel"))?;
+            }
+            Kind::Listener { barrier } => {
+                let task = arguments.get_item(0)?;
+                let known = stim.get().lock().tasks.remove(&(task.as_ptr() as usize));
+                drop(known);
+                barrier.settled(stim, &task)?;
+            }
+            Kind::Offloaded { called, arguments } => {
+                let handler = &stim.get().engine.get().handlers[called.dendrite as usize];
+                // A run that the worker starts and waits for is awaited by this activation.
+                let _driving = drive::Driving::push(stim, called.number);
+                return handler.call.call1(py, arguments.bind(py)).map(Some);
+            }
+            Kind::Worker { called, entered } => {
+                let error = arguments.get_item(1)?;
+                let error = (!error.is_none()).then(|| error.unbind());
+                let ended = {
+                    let mut state = stim.get().lock();
+                    state.workers.remove(&called.number);
+                    state.run.phase == Phase::Ended
+                };
+                if ended {
+                    lost(stim, called)?;
+                } else {
+                    let value = arguments.get_item(0)?.unbind();
+                    let job = Job::Worker { called: called.copy(py), value, error, entered: *entered };
+                    feed::feed(stim, Some(job), true)?;
+                }
+            }
+            Kind::Lost { called } => lost(stim, called)?,
+        }
+        Ok(None)
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.stimulation)?;
+        match &self.kind {
+            Kind::Wake | Kind::TimeOut | Kind::Listener { .. } => Ok(()),
+            Kind::Handler { called, timer } => {
+                called.visit(visit)?;
+                visit.call(timer)
+            }
+            Kind::Expire { task, .. } => visit.call(task),
+            Kind::Offloaded { called, arguments } => {
+                called.visit(visit)?;
+                visit.call(arguments)
+            }
+            Kind::Worker { called, .. } | Kind::Lost { called } => called.visit(visit),
+        }
+    }
+}
+
+/// A worker came back to a run that is given up: all that is left to do is to pass its slot on.
+fn lost(stim: &Bound<'_, Stimulation>, called: &Called) -> PyResult<()> {
+    let engine = stim.get().engine.get();
+    if let Some(slots) = engine.handlers[called.dendrite as usize].slots {
+        release(stim.py(), engine, slots, Holder::new(stim, called.number))?;
+    }
+    stim.get().lock().workers.remove(&called.number);
+    abort::abandon(stim)
+}
+
+/// A handler or listener goes on as a task.
+pub(crate) fn watch(stim: &Bound<'_, Stimulation>, task: &Bound<'_, PyAny>, callback: Callback) -> PyResult<()> {
+    let py = stim.py();
+    let cancelled = {
+        let mut state = stim.get().lock();
+        state.tasks.insert(task.as_ptr() as usize, task.clone().unbind());
+        state.run.cancelled
+    };
+    task.call_method1(intern!(py, "add_done_callback"), (Py::new(py, callback)?,))?;
+    if cancelled {
+        task.call_method0(intern!(py, "cancel"))?;
+    }
+    Ok(())
+}
+
+/// Start a coroutine at once as a task of the run's loop: its first step, or all of it.
+pub(crate) fn start<'py>(
+    stim: &Bound<'py, Stimulation>,
+    coroutine: &Bound<'py, PyAny>,
+    number: u64,
+) -> PyResult<(settle::Step, Bound<'py, PyAny>)> {
+    let py = stim.py();
+    let host = stim.get().host(py)?;
+    let started = host.object.call_method1(py, intern!(py, "start"), (coroutine, (stim, number)))?;
+    let started = started.bind(py).cast::<PyTuple>()?;
+    Ok((settle::Step::of(&started.get_item(0)?)?, started.get_item(1)?))
+}
+
+/// The value as a coroutine, if it can be awaited.
+pub(crate) fn as_coroutine<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    let py = value.py();
+    let coroutine = names::aio(py)?.getattr(intern!(py, "as_coroutine"))?.call1((value,))?;
+    Ok((!coroutine.is_none()).then_some(coroutine))
+}

@@ -1,0 +1,479 @@
+//! The engine: compiles neurons to a graph, starts runs on it and keeps the listeners that hear them all.
+
+use crate::compile::{Compiled, compile};
+use crate::drive;
+use crate::handler::Handler;
+use crate::names;
+use crate::options::{Given, Options};
+use crate::signal::{Collateral, Signal};
+use crate::stimulation::{Entry, Stimulation};
+use cnstra_core::{DendriteId, Graph, Slots, UNKNOWN};
+use pyo3::exceptions::PyTypeError;
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyList, PyTuple};
+use pyo3::{PyTraverseError, intern};
+use std::collections::HashMap;
+use std::hash::{Hash, Hasher};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// An activation of some run, as holder of a slot or in line for one.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) stimulation: Py<Stimulation>,
+    pub(crate) number: u64,
+}
+
+impl Holder {
+    pub(crate) fn new(stimulation: &Bound<'_, Stimulation>, number: u64) -> Self {
+        Self { stimulation: stimulation.clone().unbind(), number }
+    }
+}
+
+impl Clone for Holder {
+    fn clone(&self) -> Self {
+        Self { stimulation: Python::attach(|py| self.stimulation.clone_ref(py)), number: self.number }
+    }
+}
+
+impl PartialEq for Holder {
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number && self.stimulation.is(&other.stimulation)
+    }
+}
+
+impl Eq for Holder {}
+
+impl Hash for Holder {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        (self.stimulation.as_ptr() as usize, self.number).hash(state);
+    }
+}
+
+pub(crate) type NeuronSlots = Slots<Holder, ()>;
+
+/// Listeners in order of registration; a snapshot is a reference to the slice.
+pub(crate) struct Listeners {
+    any: AtomicBool,
+    list: Mutex<(u64, Arc<[Entrant]>)>,
+}
+
+type Entrant = (u64, Arc<Py<PyAny>>);
+
+impl Default for Listeners {
+    fn default() -> Self {
+        Self { any: AtomicBool::new(false), list: Mutex::new((0, Arc::new([]))) }
+    }
+}
+
+impl Listeners {
+    #[inline]
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.any.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn snapshot(&self) -> Arc<[Entrant]> {
+        Arc::clone(&lock(&self.list).1)
+    }
+
+    fn add(&self, listener: Py<PyAny>) -> u64 {
+        let mut list = lock(&self.list);
+        list.0 += 1;
+        let key = list.0;
+        let entrant = (key, Arc::new(listener));
+        let before = std::mem::replace(&mut list.1, Arc::new([]));
+        list.1 = before.iter().cloned().chain([entrant]).collect();
+        self.any.store(true, Ordering::Relaxed);
+        drop(list);
+        drop(before);
+        key
+    }
+
+    fn remove(&self, key: u64) {
+        let mut list = lock(&self.list);
+        let before = std::mem::replace(&mut list.1, Arc::new([]));
+        list.1 = before.iter().filter(|(other, _)| *other != key).cloned().collect();
+        self.any.store(!list.1.is_empty(), Ordering::Relaxed);
+        drop(list);
+        // Only now: dropping a listener may run its owner's code.
+        drop(before);
+    }
+
+    fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        let Ok(list) = self.list.try_lock() else { return Ok(()) };
+        list.1.iter().try_for_each(|(_, listener)| visit.call(&**listener))
+    }
+}
+
+/// Lock what no panic can leave half done: every critical section is a step on plain data.
+#[inline]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a CNS is made of.
+#[pyclass(frozen, subclass, weakref, module = "cnstra")]
+pub(crate) struct Engine {
+    /// What collaterals remember to have been compiled into.
+    pub(crate) id: u32,
+    pub(crate) graph: Graph,
+    pub(crate) handlers: Vec<Handler>,
+    pub(crate) slots: Vec<Mutex<NeuronSlots>>,
+    pub(crate) shared: Py<PyAny>,
+    pub(crate) enforce_ownership: bool,
+    pub(crate) auto_cleanup: bool,
+    pub(crate) response_listeners: Listeners,
+    pub(crate) drain_listeners: Listeners,
+    pub(crate) neurons: Py<PyTuple>,
+    /// Numbers of neurons and collaterals by the address of the object, which is held here.
+    pub(crate) neuron_numbers: HashMap<usize, u32>,
+    collateral_numbers: HashMap<usize, u32>,
+    collaterals: Vec<Py<Collateral>>,
+    /// The first dendrite of each neuron.
+    first_dendrite: Vec<DendriteId>,
+}
+
+impl Engine {
+    /// `None` for a collateral that no neuron of this graph hears or owns.
+    #[inline]
+    pub(crate) fn number_of(&self, collateral: &Py<Collateral>) -> Option<u32> {
+        collateral
+            .get()
+            .number_in(self.id)
+            .or_else(|| self.collateral_numbers.get(&(collateral.as_ptr() as usize)).copied())
+    }
+
+    /// The dendrite that a task means, `UNKNOWN` if this graph has none (S17).
+    pub(crate) fn find(&self, task: &Bound<'_, PyAny>) -> PyResult<DendriteId> {
+        let py = task.py();
+        let neuron = task.getattr(intern!(py, "neuron"))?;
+        let signal = task.getattr(intern!(py, "signal"))?;
+        let wanted: usize = task.getattr(intern!(py, "dendrite"))?.extract().unwrap_or(usize::MAX);
+        let Some(&number) = self.neuron_numbers.get(&(neuron.as_ptr() as usize)) else { return Ok(UNKNOWN) };
+        let signal = signal.cast::<Signal>()?.get();
+        let first = self.first_dendrite[number as usize] as usize;
+        let end = self.first_dendrite.get(number as usize + 1).map_or(self.handlers.len(), |&next| next as usize);
+        let found = (first..end).filter(|&at| self.handlers[at].collateral.is(&signal.collateral)).nth(wanted);
+        let Some(found) = found else { return Ok(UNKNOWN) };
+        let joined = task.getattr(intern!(py, "joined"))?.cast_into::<PyTuple>()?;
+        if !joined.is_empty() {
+            if !self.handlers[found].is_join {
+                return Ok(UNKNOWN);
+            }
+            for part in &joined {
+                if self.find(&part)? == UNKNOWN {
+                    return Ok(UNKNOWN);
+                }
+            }
+        }
+        Ok(found as DendriteId)
+    }
+
+    pub(crate) fn check_tasks<'py>(py: Python<'py>, tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+        let kind = names::stimulation(py)?.getattr(intern!(py, "ActivationTask"))?;
+        let Some(items) = items(tasks) else { return Err(names::fault(py, "not_a_task", (tasks,))) };
+        match items.iter().find(|item| !item.get_type().is(&kind)) {
+            Some(wrong) => Err(names::fault(py, "not_a_task", (wrong,))),
+            None => Ok(items),
+        }
+    }
+
+    /// Those of the neurons named that no activation of these dendrites can reach (S15).
+    pub(crate) fn unreachable(&self, py: Python<'_>, dendrites: &[DendriteId], names: &[String]) -> Vec<String> {
+        let mut wanted: HashMap<u32, &String> = HashMap::new();
+        for neuron in self.neurons.bind(py) {
+            let Some(&number) = self.neuron_numbers.get(&(neuron.as_ptr() as usize)) else { continue };
+            let name = neuron.getattr(intern!(py, "_name")).and_then(|name| name.extract::<String>());
+            if let Some(name) = name.ok().and_then(|name| names.iter().find(|wanted| **wanted == name)) {
+                wanted.insert(number, name);
+            }
+        }
+        let mut seen: Vec<bool> = vec![false; self.graph.neurons() as usize];
+        let mut stack = Vec::new();
+        for &dendrite in dendrites {
+            let neuron = self.graph.neuron_of(dendrite);
+            if !std::mem::replace(&mut seen[neuron as usize], true) {
+                stack.push(neuron);
+                wanted.remove(&neuron);
+            }
+        }
+        while let Some(neuron) = stack.pop() {
+            if wanted.is_empty() {
+                break;
+            }
+            for after in self.graph.successors(neuron) {
+                if !std::mem::replace(&mut seen[after as usize], true) {
+                    stack.push(after);
+                    wanted.remove(&after);
+                }
+            }
+        }
+        wanted.into_values().cloned().collect()
+    }
+}
+
+/// The items of a list or tuple, `None` for anything else.
+pub(crate) fn items<'py>(value: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyAny>>> {
+    if let Ok(list) = value.cast::<PyList>() {
+        return Some(list.iter().collect());
+    }
+    value.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect())
+}
+
+fn check_signals(signal: &Bound<'_, PyAny>) -> PyResult<Entry> {
+    if let Ok(signal) = signal.cast_exact::<Signal>() {
+        return Ok(Entry::Signal(signal.clone().unbind()));
+    }
+    let py = signal.py();
+    let Some(items) = items(signal) else { return Err(names::fault(py, "not_a_signal", (signal,))) };
+    let mut signals = Vec::with_capacity(items.len());
+    for item in items {
+        match item.cast_into_exact::<Signal>() {
+            Ok(signal) => signals.push(signal.unbind()),
+            Err(error) => return Err(names::fault(py, "not_a_signal", (error.into_inner(),))),
+        }
+    }
+    Ok(Entry::Signals(signals))
+}
+
+#[pymethods]
+impl Engine {
+    #[new]
+    #[pyo3(signature = (neurons, /, *, shared = None, auto_cleanup_contexts = None, enforce_ownership = None, middleware = None))]
+    fn new(
+        py: Python<'_>,
+        neurons: &Bound<'_, PyAny>,
+        shared: Option<Py<PyAny>>,
+        auto_cleanup_contexts: Option<&Bound<'_, PyAny>>,
+        enforce_ownership: Option<&Bound<'_, PyAny>>,
+        middleware: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let truth = |value: Option<&Bound<'_, PyAny>>, default: bool| match value {
+            Some(value) => value.is_truthy(),
+            None => Ok(default),
+        };
+        let Compiled {
+            id,
+            graph,
+            handlers,
+            slots,
+            neurons,
+            neuron_numbers,
+            collaterals,
+            collateral_numbers,
+            first_dendrite,
+        } = compile(py, neurons, middleware)?;
+        Ok(Self {
+            id,
+            graph,
+            handlers,
+            slots,
+            shared: shared.unwrap_or_else(|| py.None()),
+            enforce_ownership: truth(enforce_ownership, true)?,
+            auto_cleanup: truth(auto_cleanup_contexts, false)?,
+            response_listeners: Listeners::default(),
+            drain_listeners: Listeners::default(),
+            neurons,
+            neuron_numbers,
+            collaterals,
+            collateral_numbers,
+            first_dendrite,
+        })
+    }
+
+    #[getter]
+    fn neurons(&self, py: Python<'_>) -> Py<PyTuple> {
+        self.neurons.clone_ref(py)
+    }
+
+    #[getter]
+    fn shared(&self, py: Python<'_>) -> Py<PyAny> {
+        self.shared.clone_ref(py)
+    }
+
+    #[pyo3(signature = (signal, /, *, on_response = None, on_drain = None, abort_signal = None, timeout = None,
+        concurrency = None, max_hops = None, context_store = None, modality = None, afferent_path = None,
+        stimulation_context = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are the keywords of the public call")]
+    fn stimulate<'py>(
+        slf: &Bound<'py, Self>,
+        signal: &Bound<'py, PyAny>,
+        on_response: Option<&Bound<'py, PyAny>>,
+        on_drain: Option<&Bound<'py, PyAny>>,
+        abort_signal: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        concurrency: Option<&Bound<'py, PyAny>>,
+        max_hops: Option<&Bound<'py, PyAny>>,
+        context_store: Option<&Bound<'py, PyAny>>,
+        modality: Option<&Bound<'py, PyAny>>,
+        afferent_path: Option<&Bound<'py, PyAny>>,
+        stimulation_context: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Stimulation>> {
+        let entry = check_signals(signal)?;
+        let given = Given {
+            on_response,
+            on_drain,
+            abort_signal,
+            timeout,
+            concurrency,
+            max_hops,
+            context_store,
+            modality,
+            afferent_path,
+            stimulation_context,
+            tap: None,
+        };
+        let stim = Stimulation::make(slf, given.check(slf.py())?, entry)?;
+        drive::begin(&stim)?;
+        Ok(stim)
+    }
+
+    #[pyo3(signature = (tasks, /, *, on_response = None, on_drain = None, abort_signal = None, timeout = None,
+        concurrency = None, max_hops = None, context_store = None, modality = None, afferent_path = None,
+        stimulation_context = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are the keywords of the public call")]
+    fn activate<'py>(
+        slf: &Bound<'py, Self>,
+        tasks: &Bound<'py, PyAny>,
+        on_response: Option<&Bound<'py, PyAny>>,
+        on_drain: Option<&Bound<'py, PyAny>>,
+        abort_signal: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        concurrency: Option<&Bound<'py, PyAny>>,
+        max_hops: Option<&Bound<'py, PyAny>>,
+        context_store: Option<&Bound<'py, PyAny>>,
+        modality: Option<&Bound<'py, PyAny>>,
+        afferent_path: Option<&Bound<'py, PyAny>>,
+        stimulation_context: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Stimulation>> {
+        let tasks = Self::check_tasks(slf.py(), tasks)?;
+        let given = Given {
+            on_response,
+            on_drain,
+            abort_signal,
+            timeout,
+            concurrency,
+            max_hops,
+            context_store,
+            modality,
+            afferent_path,
+            stimulation_context,
+            tap: None,
+        };
+        let entry = Entry::Tasks(tasks.into_iter().map(Bound::unbind).collect());
+        let stim = Stimulation::make(slf, given.check(slf.py())?, entry)?;
+        drive::begin(&stim)?;
+        Ok(stim)
+    }
+
+    /// A run that has not begun; `_begin` drives its first turn.
+    #[pyo3(signature = (signal, /, *, on_response = None, on_drain = None, abort_signal = None, timeout = None,
+        concurrency = None, max_hops = None, context_store = None, modality = None, afferent_path = None,
+        stimulation_context = None, _tap = None))]
+    #[allow(clippy::too_many_arguments, reason = "they are the keywords of the public call")]
+    fn _prepare<'py>(
+        slf: &Bound<'py, Self>,
+        signal: &Bound<'py, PyAny>,
+        on_response: Option<&Bound<'py, PyAny>>,
+        on_drain: Option<&Bound<'py, PyAny>>,
+        abort_signal: Option<&Bound<'py, PyAny>>,
+        timeout: Option<&Bound<'py, PyAny>>,
+        concurrency: Option<&Bound<'py, PyAny>>,
+        max_hops: Option<&Bound<'py, PyAny>>,
+        context_store: Option<&Bound<'py, PyAny>>,
+        modality: Option<&Bound<'py, PyAny>>,
+        afferent_path: Option<&Bound<'py, PyAny>>,
+        stimulation_context: Option<&Bound<'py, PyAny>>,
+        _tap: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Bound<'py, Stimulation>> {
+        let entry = check_signals(signal)?;
+        let given = Given {
+            on_response,
+            on_drain,
+            abort_signal,
+            timeout,
+            concurrency,
+            max_hops,
+            context_store,
+            modality,
+            afferent_path,
+            stimulation_context,
+            tap: _tap,
+        };
+        Stimulation::make(slf, given.check(slf.py())?, entry)
+    }
+
+    #[pyo3(signature = (listener, /))]
+    fn add_response_listener(slf: &Bound<'_, Self>, listener: &Bound<'_, PyAny>) -> PyResult<Remover> {
+        check_listener(listener)?;
+        let key = slf.get().response_listeners.add(listener.clone().unbind());
+        Ok(Remover { engine: slf.clone().unbind(), key, drains: false })
+    }
+
+    #[pyo3(signature = (listener, /))]
+    fn add_drain_listener(slf: &Bound<'_, Self>, listener: &Bound<'_, PyAny>) -> PyResult<Remover> {
+        check_listener(listener)?;
+        let key = slf.get().drain_listeners.add(listener.clone().unbind());
+        Ok(Remover { engine: slf.clone().unbind(), key, drains: true })
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.neurons)?;
+        visit.call(&self.shared)?;
+        for handler in &self.handlers {
+            handler.visit(visit)?;
+        }
+        for collateral in &self.collaterals {
+            visit.call(collateral)?;
+        }
+        for slots in &self.slots {
+            let Ok(slots) = slots.try_lock() else { continue };
+            for holder in slots.holders().chain(slots.waiting_holders()) {
+                visit.call(&holder.stimulation)?;
+            }
+        }
+        self.response_listeners.visit(visit)?;
+        self.drain_listeners.visit(visit)
+    }
+
+    fn __clear__(&self) {
+        let listeners = [&self.response_listeners, &self.drain_listeners];
+        let cleared = listeners.map(|listeners| std::mem::replace(&mut lock(&listeners.list).1, Arc::new([])));
+        drop(cleared);
+    }
+}
+
+fn check_listener(listener: &Bound<'_, PyAny>) -> PyResult<()> {
+    if listener.is_callable() {
+        return Ok(());
+    }
+    Err(PyTypeError::new_err(format!("a listener must be callable, not {}", listener.get_type().name()?)))
+}
+
+/// Takes a listener back; calling it again does nothing.
+#[pyclass(frozen, module = "cnstra")]
+pub(crate) struct Remover {
+    engine: Py<Engine>,
+    key: u64,
+    drains: bool,
+}
+
+#[pymethods]
+impl Remover {
+    fn __call__(&self) {
+        let engine = self.engine.get();
+        let listeners = if self.drains { &engine.drain_listeners } else { &engine.response_listeners };
+        listeners.remove(self.key);
+    }
+
+    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        visit.call(&self.engine)
+    }
+}
+
+impl Options {
+    pub(crate) fn has_local_listener(&self) -> bool {
+        self.on_response.is_some() || self.tap.is_some()
+    }
+}

@@ -1,0 +1,112 @@
+//! An activation as data, between the scheduler and `ActivationTask`.
+
+use crate::engine::Engine;
+use crate::names;
+use crate::signal::Signal;
+use cnstra_core::{Activation, Number, UNKNOWN};
+use pyo3::gc::PyVisit;
+use pyo3::prelude::*;
+use pyo3::types::{PyDict, PyTuple};
+use pyo3::{PyTraverseError, intern};
+
+/// What an activation of this binding carries.
+#[derive(Debug)]
+pub(crate) enum Cargo {
+    Signal(Py<Signal>),
+    /// The graph has no such dendrite: the `ActivationTask` as it was given.
+    Unknown(Py<PyAny>),
+}
+
+impl Clone for Cargo {
+    fn clone(&self) -> Self {
+        Python::attach(|py| self.clone_ref(py))
+    }
+}
+
+impl Cargo {
+    #[inline]
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        match self {
+            Self::Signal(signal) => Self::Signal(signal.clone_ref(py)),
+            Self::Unknown(task) => Self::Unknown(task.clone_ref(py)),
+        }
+    }
+
+    pub(crate) fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Signal(signal) => visit.call(signal),
+            Self::Unknown(task) => visit.call(task),
+        }
+    }
+}
+
+/// A copy of an activation that can be made while its run is locked: nothing is allocated in Python.
+#[derive(Debug)]
+pub(crate) struct TaskInfo {
+    pub(crate) number: Number,
+    pub(crate) cause: Number,
+    pub(crate) hop: u32,
+    pub(crate) dendrite: u32,
+    pub(crate) cargo: Cargo,
+    pub(crate) joined: Vec<Self>,
+}
+
+impl TaskInfo {
+    pub(crate) fn of(py: Python<'_>, activation: &Activation<Cargo>) -> Self {
+        Self {
+            number: activation.number,
+            cause: activation.cause,
+            hop: activation.hop,
+            dendrite: activation.dendrite,
+            cargo: activation.signal.clone_ref(py),
+            joined: activation.joined.iter().flat_map(|joined| joined.iter()).map(|part| Self::of(py, part)).collect(),
+        }
+    }
+
+    /// The `ActivationTask`.
+    pub(crate) fn to_task<'py>(&self, py: Python<'py>, engine: &Engine) -> PyResult<Bound<'py, PyAny>> {
+        let number = Some(self.number).filter(|&number| number > 0);
+        let cause = Some(self.cause).filter(|&cause| cause > 0);
+        match &self.cargo {
+            Cargo::Unknown(task) => {
+                let changes = PyDict::new(py);
+                changes.set_item(intern!(py, "id"), number)?;
+                changes.set_item(intern!(py, "cause"), cause)?;
+                PyModule::import(py, "dataclasses")?.getattr("replace")?.call((task,), Some(&changes))
+            }
+            Cargo::Signal(signal) => {
+                let handler = &engine.handlers[self.dendrite as usize];
+                let joined = self.joined.iter().map(|part| part.to_task(py, engine)).collect::<PyResult<Vec<_>>>()?;
+                let joined = PyTuple::new(py, joined)?;
+                names::stimulation(py)?.getattr(intern!(py, "ActivationTask"))?.call1((
+                    &handler.neuron,
+                    signal,
+                    handler.place,
+                    self.hop,
+                    number,
+                    cause,
+                    joined,
+                ))
+            }
+        }
+    }
+
+    pub(crate) fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        self.cargo.visit(visit)?;
+        self.joined.iter().try_for_each(|part| part.visit(visit))
+    }
+
+    pub(crate) fn is_known(&self) -> bool {
+        self.dendrite != UNKNOWN
+    }
+}
+
+impl TaskInfo {
+    pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
+        Self {
+            cargo: self.cargo.clone_ref(py),
+            joined: self.joined.iter().map(|part| part.clone_ref(py)).collect(),
+            ..*self
+        }
+    }
+}
