@@ -12,8 +12,8 @@ from pathlib import Path
 from rich.console import Console
 
 import cnstra
+from cnstra.demo.figures import counted, dollars
 from cnstra.demo.job import Outcome, place_orders, summarize
-from cnstra.demo.money import dollars
 from cnstra.demo.orders import build
 from cnstra.demo.problems import MalformedLineError, SourceError, StoreError
 from cnstra.demo.report import Monitor, print_report
@@ -82,7 +82,9 @@ async def _run(
                 stop=lambda: interrupts.received is not None,
             )
     except MalformedLineError as error:
-        raise CommandError(f"{error}; {_standing(stores, monitor.line, total)}{_next_step(data)}") from error
+        mend = "" if data is None else "mend the line and "
+        standing = _standing(stores, monitor.line, total)
+        raise CommandError(f"{error}; {standing}{_next_step(data, mend)}") from error
     except KeyboardInterrupt:
         outcome = Outcome(stopped=True, line=monitor.line)
     if outcome.stopped:
@@ -100,10 +102,10 @@ def _standing(stores: Stores, line: int, total: int | None) -> str:
     """How far a run got, from what is on the disk, not from what the run remembers."""
     sums = stores.write.totals()
     of = "" if total is None else f" of {total:,}"
-    return f"{line - 1:,}{of} lines done, {sums.orders:,} orders for {dollars(sums.revenue)} in both stores"
+    return f"{line - 1:,}{of} lines done, {counted(sums.orders, 'order')} for {dollars(sums.revenue)} in both stores"
 
 
-def _next_step(data: Path | None) -> str:
+def _next_step(data: Path | None, first: str = "") -> str:
     if data is None:
         return ", which were temporary (--data DIR keeps them)"
-    return "; run the same command again to go on"
+    return f"; {first}run the same command again to go on"

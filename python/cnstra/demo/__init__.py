@@ -9,6 +9,6 @@ Read it in this order:
     stores         the two side by side: one commit for a batch, the order of the two commits, catching up
     source         the rows of a CSV file as batches of commands, and where to go on after a stop
     job            the run: catch up, then place one batch after the other
-    money          dollars as integer cents
+    figures        money and counts as people write them
     report         what a person sees of it in a terminal; the only module here that needs ``rich``
 """

@@ -152,9 +152,6 @@ async def place_orders(
         observer.caught_up(replayed)
     outcome = Outcome()
     bookmark = stores.write.bookmark
-    if bookmark is not None:
-        outcome.line = bookmark.line
-        observer.resumed(bookmark.line)
     if stores.read.position < stores.write.position:
         # It was stopped while it caught up; an order placed now would leave a gap.
         outcome.stopped = True
@@ -175,10 +172,12 @@ async def place_orders(
             rejections.append(rejected.payload)
 
     rejections: list[OrderRejected] = []
-    started = time.perf_counter()
-    batches = source.batches(size, after=bookmark, strict=strict)
-    try:
-        for batch in batches:
+    with source.open(after=bookmark) as reading:
+        if bookmark is not None:
+            outcome.line = bookmark.line
+            observer.resumed(bookmark.line)
+        started = time.perf_counter()
+        for batch in reading.batches(size, strict=strict):
             if stop():
                 outcome.stopped = True
                 break
@@ -190,15 +189,21 @@ async def place_orders(
             outcome.rejected += len(rejections)
             outcome.malformed += len(batch.malformed)
             outcome.line = batch.bookmark.line
-            for problem in batch.malformed:
-                observer.malformed(problem)
-            for event in rejections:
-                observer.rejected(event)
+            _tell(observer, batch.malformed, rejections)
             observer.committed(outcome.line)
-    finally:
-        batches.close()
         outcome.seconds = time.perf_counter() - started
     return outcome
+
+
+def _tell(observer: Observer, malformed: Sequence[Malformed], rejections: Sequence[OrderRejected]) -> None:
+    """Report what went wrong in a batch, in the order of the file."""
+    problems: list[tuple[int, Malformed | OrderRejected]] = [(problem.line, problem) for problem in malformed]
+    problems += [(event.order_id, event) for event in rejections]
+    for _, problem in sorted(problems, key=lambda pair: pair[0]):
+        if isinstance(problem, Malformed):
+            observer.malformed(problem)
+        else:
+            observer.rejected(problem)
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, ProgressColum
 from rich.table import Table
 from rich.text import Text
 
+from .figures import counted, dollars
 from .job import GOLD, Outcome, Summary
 from .model import MonthlyRevenue, OrderRejected, Totals
-from .money import dollars
 from .source import Malformed
 
 __all__ = ["Monitor", "bar", "print_report"]
@@ -60,7 +60,7 @@ class Monitor:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._progress.stop()
         if self._problems > SHOWN_PROBLEMS:
-            self._say(f"… and {self._problems - SHOWN_PROBLEMS:,} more lines like these")
+            self._say(f"… and {counted(self._problems - SHOWN_PROBLEMS, 'more line')}")
 
     def _say(self, text: str) -> None:
         # A piece of the user's file is no markup, and a message that is one line stays one line in a narrow terminal.
@@ -75,7 +75,7 @@ class Monitor:
 
     def caught_up(self, orders: int) -> None:
         """The read store has been brought up to date."""
-        self._say(f"The read store lacked {orders:,} orders of the write store; it has them now.")
+        self._say(f"The read store lacked {counted(orders, 'order')} of the write store, and has caught up.")
 
     def resumed(self, line: int) -> None:
         """An earlier run had got to this line."""
@@ -120,15 +120,12 @@ def print_report(console: Console, summary: Summary, outcome: Outcome, *, engine
     _title(console, "Both stores, side by side")
     for table in _totals(summary, narrow):
         console.print(table)
-    problem_count = [
-        f"{count:,} {what}"
-        for count, what in ((summary.rejected, "orders rejected"), (summary.malformed, "malformed lines skipped"))
-        if count
-    ]
-    if problem_count:
-        console.print(Text(f"{', '.join(problem_count)}, all runs together."), soft_wrap=True)
+    if summary.rejected or summary.malformed:
+        rejected, malformed = counted(summary.rejected, "order"), counted(summary.malformed, "malformed line")
+        console.print(f"{rejected} rejected, {malformed} skipped, in this run and before.", soft_wrap=True)
     if outcome.gold:
-        console.print(f"{len(outcome.gold):,} customers passed {dollars(GOLD)} in this run.", soft_wrap=True)
+        gold = counted(len(outcome.gold), "customer")
+        console.print(f"{gold} passed {dollars(GOLD)} in this run.", soft_wrap=True)
     console.print(_speed(outcome, engine), soft_wrap=True, highlight=False)
 
 
@@ -240,5 +237,6 @@ def _speed(outcome: Outcome, engine: str) -> str:
         return "No order was left to place."
     rate = done / outcome.seconds
     return (
-        f"{outcome.placed:,} orders placed in {outcome.seconds:.2f} s: {rate:,.0f} orders per second, {engine} engine."
+        f"{counted(outcome.placed, 'order')} placed in {outcome.seconds:.2f} s: "
+        f"{rate:,.0f} orders per second, {engine} engine."
     )

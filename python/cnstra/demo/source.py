@@ -13,16 +13,17 @@ import hashlib
 import io
 import re
 import zlib
-from collections.abc import Generator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
+from typing import Self
 
 from .model import Bookmark, PlaceOrder
 from .problems import MalformedLineError, SourceError
 
-__all__ = ["Batch", "Malformed", "OrderFile"]
+__all__ = ["Batch", "Malformed", "OrderFile", "Reading"]
 
 COLUMNS = ("customer_id", "date", "quantity", "amount")
 HEADER = ",".join(COLUMNS).encode()
@@ -81,56 +82,57 @@ class OrderFile:
         try:
             if not self.path.is_file() and self.path.exists():
                 return None
-            with self._open() as file:
+            with self._file() as file:
                 newlines, last = 0, b"\n"
                 while block := file.read(1 << 18):
                     newlines += block.count(b"\n")
                     last = block[-1:]
         except (OSError, EOFError, zlib.error) as error:
-            raise self._problem(error) from error
+            raise _problem(self.path, error) from error
         return max(0, newlines + (last != b"\n") - 1)
 
-    def batches(self, size: int, *, after: Bookmark | None = None, strict: bool = False) -> Generator[Batch]:
-        """Read the file, once, from start to end or from a bookmark on.
+    def open(self, *, after: Bookmark | None = None) -> Reading:
+        """Open the file for one pass, which begins after the header.
 
         Args:
-            size: how many commands a batch holds; the last one may hold fewer.
-            after: where an earlier run stopped.
-            strict: stop at the first malformed line.
+            after: begin where an earlier run stopped instead.
 
         Raises:
             SourceError: also when the bookmark is from another file.
-            MalformedLineError: ``strict``, after the batch of what stands before that line.
         """
         try:
-            with self._open() as file:
-                reading = _Reading(file, self.path.name)
-                reading.check_header()
-                if after is not None:
-                    reading.skip_to(after)
-                yield from reading.batches(size, strict)
+            reading = Reading(self._file(), self.path)
         except (OSError, EOFError, zlib.error) as error:
-            raise self._problem(error) from error
+            raise _problem(self.path, error) from error
+        try:
+            reading.check_header()
+            if after is not None:
+                reading.skip_to(after)
+        except BaseException:
+            reading.close()
+            raise
+        return reading
 
-    def _open(self) -> io.BufferedReader:
+    def _file(self) -> io.BufferedReader:
         raw = self.path.open("rb")
         # The name may lie, the first two bytes of an archive do not.
         if raw.peek(2)[:2] == b"\x1f\x8b":
             return io.BufferedReader(_Gunzip(raw), 1 << 16)
         return raw
 
-    def _problem(self, error: Exception) -> SourceError:
-        match error:
-            case FileNotFoundError():
-                return SourceError(f"{self.path} does not exist")
-            case IsADirectoryError():
-                return SourceError(f"{self.path} is a folder, not a file of orders")
-            case gzip.BadGzipFile() | EOFError() | zlib.error():
-                return SourceError(f"{self.path} is a damaged archive: {error}")
-            case OSError():
-                return SourceError(f"{self.path} cannot be read: {error.strerror or error}")
-            case _:
-                return SourceError(f"{self.path} cannot be read: {error}")
+
+def _problem(path: Path, error: Exception) -> SourceError:
+    match error:
+        case FileNotFoundError():
+            return SourceError(f"{path} does not exist")
+        case IsADirectoryError():
+            return SourceError(f"{path} is a folder, not a file of orders")
+        case gzip.BadGzipFile() | EOFError() | zlib.error():
+            return SourceError(f"{path} is a damaged archive: {error}")
+        case OSError():
+            return SourceError(f"{path} cannot be read: {error.strerror or error}")
+        case _:
+            return SourceError(f"{path} cannot be read: {error}")
 
 
 class _Gunzip(gzip.GzipFile):
@@ -145,19 +147,23 @@ class _Gunzip(gzip.GzipFile):
         self._raw.close()
 
 
-class _Reading:
-    """One pass through a file."""
+class Reading:
+    """One pass through a file of orders; made by ``OrderFile.open``, closed by whoever opened it."""
 
-    def __init__(self, file: io.BufferedReader, name: str) -> None:
+    def __init__(self, file: io.BufferedReader, path: Path) -> None:
         self._file = file
-        self._name = name
+        self._path = path
+        self._name = path.name
         self._digest = hashlib.sha256()
         self._line = 0
         self._malformed = 0
 
     def _next(self) -> bytes | None:
         """The next line without its end, at most LONGEST_LINE + 1 bytes of it; None at the end of the file."""
-        text = self._file.readline(LONGEST_LINE + 1)
+        try:
+            text = self._file.readline(LONGEST_LINE + 1)
+        except (OSError, EOFError, zlib.error) as error:
+            raise _problem(self._path, error) from error
         if not text:
             return None
         self._line += 1
@@ -176,6 +182,11 @@ class _Reading:
         return text
 
     def check_header(self) -> None:
+        """Read the first line.
+
+        Raises:
+            SourceError: it is not the one of a file of orders.
+        """
         text = self._next()
         wanted = HEADER.decode()
         if text is None:
@@ -184,6 +195,11 @@ class _Reading:
             raise SourceError(f"{self._name} is no file of orders: its first line must be {wanted}, not {_show(text)}")
 
     def skip_to(self, bookmark: Bookmark) -> None:
+        """Read on to a bookmark, and make sure that it was put into this file.
+
+        Raises:
+            SourceError: it was not.
+        """
         while self._line < bookmark.line:
             if self._next() is None:
                 raise SourceError(
@@ -197,7 +213,17 @@ class _Reading:
             )
         self._malformed = bookmark.malformed
 
-    def batches(self, size: int, strict: bool) -> Generator[Batch]:
+    def batches(self, size: int, *, strict: bool = False) -> Iterator[Batch]:
+        """The rest of the file.
+
+        Args:
+            size: how many lines a batch holds; the last one may hold fewer.
+            strict: stop at the first malformed line.
+
+        Raises:
+            SourceError: the file cannot be read any further.
+            MalformedLineError: ``strict``, after the batch of what stands before that line.
+        """
         commands: list[PlaceOrder] = []
         malformed: list[Malformed] = []
         place = self._place()
@@ -221,6 +247,16 @@ class _Reading:
                 commands, malformed = [], []
         if commands or malformed:
             yield Batch(tuple(commands), tuple(malformed), self._place())
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _place(self) -> Bookmark:
         return Bookmark(self._line, self._digest.hexdigest(), self._malformed)
