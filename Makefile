@@ -54,7 +54,7 @@ develop: $(EXTENSION) ## Build the release extension and install cnstra into .ve
 
 $(EXTENSION): $(TOOLS) pyproject.toml $(RUST_SOURCES)
 	@command -v cargo >/dev/null || { echo "make: no cargo on PATH; install a Rust toolchain" >&2; exit 1; }
-	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop --release
+	PIP_QUIET=1 VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop --release
 	@touch $@
 
 .PHONY: lock
