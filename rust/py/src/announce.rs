@@ -252,10 +252,10 @@ pub(crate) fn drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
             }
             Ok(())
         });
-        if let Err(error) = told {
-            if let Err(error) = listener_failed(stim, error, "drain") {
-                fatal = fatal.and(Err(error));
-            }
+        if let Err(error) = told
+            && let Err(error) = listener_failed(stim, error, "drain")
+        {
+            fatal = fatal.and(Err(error));
         }
     }
     fatal

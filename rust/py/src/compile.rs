@@ -6,6 +6,7 @@ use crate::names;
 use crate::options::limit;
 use crate::signal::Collateral;
 use cnstra_core::{DendriteId, Graph, GraphBuilder, GraphError};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
@@ -63,13 +64,13 @@ pub(crate) fn compile(
     };
     for (number, neuron) in (0u32..).zip(&neurons) {
         compiled.neuron_numbers.insert(neuron.as_ptr() as usize, number);
-        compiled.first_dendrite.push(compiled.handlers.len() as DendriteId);
+        compiled.first_dendrite.push(count(compiled.handlers.len())?);
         let concurrency = neuron.getattr(intern!(py, "_concurrency"))?;
         let slots = if concurrency.is_none() {
             None
         } else {
             compiled.slots.push(Mutex::new(NeuronSlots::new(limit(&concurrency)? as usize)));
-            Some(compiled.slots.len() as u32 - 1)
+            Some(count(compiled.slots.len())? - 1)
         };
         let mut places: Vec<(usize, u32)> = Vec::new();
         for dendrite in neuron.getattr(intern!(py, "_dendrites"))?.try_iter()? {
@@ -96,6 +97,11 @@ pub(crate) fn compile(
         neuron.setattr(intern!(py, "_frozen"), true)?;
     }
     Ok(compiled)
+}
+
+/// Numbers of a graph are 32 bits wide.
+fn count(length: usize) -> PyResult<u32> {
+    u32::try_from(length).map_err(|_| PyOverflowError::new_err("a graph can have no more than 2^32 parts of a kind"))
 }
 
 /// Graphs are told apart by a number that is never 0 and not used twice before four thousand million graphs.
@@ -151,7 +157,7 @@ impl Collaterals {
             let of = |neuron: &Bound<'_, PyAny>| neuron.getattr(intern!(py, "_name")).map(Bound::unbind);
             return Err(names::fault(py, "duplicate_collateral_name", (name, of(first.bind(py))?, of(neuron)?)));
         }
-        self.numbers.insert(address, self.objects.len() as u32);
+        self.numbers.insert(address, count(self.objects.len())?);
         self.objects.push(collateral.clone().unbind());
         Ok(())
     }
@@ -159,7 +165,7 @@ impl Collaterals {
 
 fn build(neurons: &Bound<'_, PyTuple>, collaterals: &Collaterals) -> PyResult<Graph> {
     let py = neurons.py();
-    let mut builder = GraphBuilder::new(collaterals.objects.len() as u32);
+    let mut builder = GraphBuilder::new(count(collaterals.objects.len())?);
     let mut joins: HashMap<usize, u32> = HashMap::new();
     for neuron in neurons {
         builder.neuron();
@@ -174,7 +180,7 @@ fn build(neurons: &Bound<'_, PyTuple>, collaterals: &Collaterals) -> PyResult<Gr
             let join = if join.is_none() {
                 None
             } else {
-                let next = joins.len() as u32;
+                let next = count(joins.len())?;
                 Some(*joins.entry(join.as_ptr() as usize).or_insert(next))
             };
             builder.dendrite(collaterals.numbers[&collateral], join);

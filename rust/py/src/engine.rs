@@ -167,7 +167,7 @@ impl Engine {
                 }
             }
         }
-        Ok(found as DendriteId)
+        Ok(DendriteId::try_from(found).unwrap_or(UNKNOWN))
     }
 
     pub(crate) fn check_tasks<'py>(py: Python<'py>, tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {

@@ -62,13 +62,13 @@ pub(crate) fn enter(
     } else {
         handler.invoke(stim, signal, &called)
     };
-    if let Ok(value) = &result {
-        if !is_answer(value) {
-            match go_on(stim, handler, &called, value, entered) {
-                Ok(Some(finished)) => result = finished,
-                Ok(None) => return Ok(()),
-                Err(error) => result = Err(error),
-            }
+    if let Ok(value) = &result
+        && !is_answer(value)
+    {
+        match go_on(stim, handler, &called, value, entered) {
+            Ok(Some(finished)) => result = finished,
+            Ok(None) => return Ok(()),
+            Err(error) => result = Err(error),
         }
     }
     if let Err(error) = result {
@@ -229,13 +229,13 @@ pub(crate) fn finish_worker(
         Some(error) => Err(PyErr::from_value(error.into_bound(py))),
     };
     let cancelled = this.lock().run.cancelled;
-    if let (Ok(value), false) = (&result, cancelled) {
-        if !is_answer(value) {
-            match go_on(stim, handler, &called, value, Some(entered)) {
-                Ok(Some(finished)) => result = finished,
-                Ok(None) => return Ok(()),
-                Err(error) => result = Err(error),
-            }
+    if let (Ok(value), false) = (&result, cancelled)
+        && !is_answer(value)
+    {
+        match go_on(stim, handler, &called, value, Some(entered)) {
+            Ok(Some(finished)) => result = finished,
+            Ok(None) => return Ok(()),
+            Err(error) => result = Err(error),
         }
     }
     if let Err(error) = result {

@@ -23,7 +23,7 @@ impl Collateral {
     #[inline]
     pub(crate) fn number_in(&self, graph: u32) -> Option<u32> {
         let place = self.place.load(Ordering::Relaxed);
-        (place >> 32 == u64::from(graph)).then_some((place & u64::from(u32::MAX)) as u32)
+        (place >> 32 == u64::from(graph)).then(|| u32::try_from(place & u64::from(u32::MAX)).unwrap_or(0))
     }
 
     pub(crate) fn put_in(&self, graph: u32, number: u32) {

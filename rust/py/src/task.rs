@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::names;
 use crate::signal::Signal;
-use cnstra_core::{Activation, Number, UNKNOWN};
+use cnstra_core::{Activation, Number};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -94,10 +94,6 @@ impl TaskInfo {
     pub(crate) fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         self.cargo.visit(visit)?;
         self.joined.iter().try_for_each(|part| part.visit(visit))
-    }
-
-    pub(crate) fn is_known(&self) -> bool {
-        self.dendrite != UNKNOWN
     }
 }
 
