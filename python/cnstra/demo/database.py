@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -38,6 +39,12 @@ class Database:
         self.path = path
         self._remedy = remedy
         self._dirty = False
+        # SQLite calls a file that may not be written an I/O error, which would be a riddle. Opening it to find out is no
+        # way: closing it again would drop the locks that this process may hold on it.
+        if path.exists() and not os.access(
+            path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids
+        ):
+            raise StoreError(f"{path} cannot be written: permission denied")
         try:
             # The module's own transactions would begin one per statement kind; ours begin and end where we say. No wait
             # for locks: the only other one who could hold one is another run, and that one will not end soon.
@@ -148,6 +155,8 @@ def _explain(path: Path, error: sqlite3.Error, remedy: str) -> str:
             return f"{path} cannot be written: {error}"
         case sqlite3.SQLITE_FULL:
             return f"{path} cannot be written: the disk is full"
+        case sqlite3.SQLITE_IOERR:
+            return f"{path} cannot be read or written: {error}"
         case _:
             return f"{path}: {error}"
 
