@@ -64,7 +64,7 @@ class Stimulation:
         self.modality = options.modality
         self.afferent_path = options.afferent_path
         self.stimulation_context = options.stimulation_context
-        self._tasks: set[Any] = set()  # of handlers and listeners in flight
+        self._tasks: dict[Any, None] = {}  # of handlers and listeners in flight, in the order in which they suspended
         self._workers: set[int] = set()  # numbers of the activations that are in a worker thread
         self._expired: set[int] = set()  # of those that were cancelled by max_duration
         self._timeout = options.timeout
@@ -281,10 +281,10 @@ class Stimulation:
         """A handler or listener goes on as a task."""
 
         def done(task: Any) -> None:
-            self._tasks.discard(task)
+            self._tasks.pop(task, None)
             settled(task)
 
-        self._tasks.add(task)
+        self._tasks[task] = None
         task.add_done_callback(done)
         if self._run.cancelled:
             task.cancel()
