@@ -31,10 +31,12 @@ def _module() -> Iterator[types.ModuleType]:
     """A module of the page's own, which dataclasses and axons find by its name as they would any user's."""
     module = types.ModuleType("page")
     sys.modules["page"] = module
+    path = sys.path.copy()
     try:
         yield module
     finally:
         del sys.modules["page"]
+        sys.path[:] = path
 
 
 def _compile(page: Page, block: Block) -> types.CodeType:
