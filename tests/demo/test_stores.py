@@ -19,6 +19,8 @@ from cnstra.demo.problems import StoreError
 from cnstra.demo.read_store import ProjectionGapError
 from cnstra.demo.stores import Stores
 
+from .children import in_child
+
 pytestmark = pytest.mark.once
 
 DAY = date(1997, 3, 4)
@@ -224,18 +226,17 @@ def test_a_folder_that_may_not_be_written(there: bool) -> None:
                 file.chmod(0o444)
         folder.chmod(0o555)
         report, child_end = os.pipe()
-        child = os.fork()
-        if child == 0:
+
+        def attempt() -> None:
+            # Root may write everywhere.
+            if os.geteuid() == 0:
+                os.seteuid(65534)
             try:
-                # Root may write everywhere.
-                if os.geteuid() == 0:
-                    os.seteuid(65534)
                 Stores(folder)
             except StoreError as error:
                 os.write(child_end, str(error).encode())
-            finally:
-                os._exit(0)
-        os.waitpid(child, 0)
+
+        assert in_child(attempt) == 0
         os.close(child_end)
         message = os.read(report, 1000).decode()
         os.close(report)

@@ -39,7 +39,7 @@ class Database:
         self.path = path
         self._remedy = remedy
         self._dirty = False
-        # SQLite calls a file that may not be written an I/O error, which would be a riddle. Opening it to find out is no
+        # SQLite calls a file that may not be written an I/O error, a riddle to most. Opening it to find out would be no
         # way: closing it again would drop the locks that this process may hold on it.
         if path.exists() and not os.access(
             path, os.R_OK | os.W_OK, effective_ids=os.access in os.supports_effective_ids
