@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Never, Self, TypeVar, final
 
@@ -12,6 +12,7 @@ from .errors import NoReplyError
 
 if TYPE_CHECKING:
     from .network import Network
+    from .neurons import Neuron
     from .stream import ResponseStream
 
 __all__ = ["CNS"]
@@ -55,7 +56,7 @@ class CNS(Engine):
 
     def __init__(
         self,
-        neurons: Sequence[Any],
+        neurons: Iterable[Neuron[Any, Any, Any, Any]],
         /,
         *,
         shared: object = None,
