@@ -171,7 +171,7 @@ impl Barrier {
             Step::Finished => Ok(()),
             Step::Suspended => {
                 self.unsettled.fetch_add(1, Ordering::Relaxed);
-                watch(stim, &value, Callback::listener(stim, Arc::clone(self)))
+                watch(stim, &value, |key| Callback::listener(stim, key, Arc::clone(self)))
             }
             Step::Failed => listener_failed(stim, PyErr::from_value(value), "response"),
             Step::Cancelled => cancelled(stim, value),
@@ -184,7 +184,7 @@ impl Barrier {
         let mut told = Ok(());
         if let Err(error) = task.call_method0(intern!(py, "result")) {
             let is_out = error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py);
-            let value = error.value(py).clone().into_any();
+            let value = names::exception(py, &error).into_bound(py);
             told = if is_out {
                 // asyncio has let these two out of the loop already.
                 abort_here(stim, Some(value.unbind()), false)

@@ -23,11 +23,11 @@ enum Kind {
     /// The run's time is up.
     TimeOut,
     /// A handler's task is done; its `max_duration` timer, if any, is not needed any more.
-    Handler { called: Called, timer: Option<Py<PyAny>> },
+    Handler { key: u64, called: Called, timer: Option<Py<PyAny>> },
     /// A handler took longer than its `max_duration`.
     Expire { number: u64, task: Py<PyAny> },
     /// A listener's task is done.
-    Listener { barrier: Arc<Barrier> },
+    Listener { key: u64, barrier: Arc<Barrier> },
     /// In a worker thread: call the handler.
     Offloaded { called: Called, arguments: Py<PyTuple> },
     /// A handler came back from its worker thread.
@@ -56,16 +56,16 @@ impl Callback {
         Self::of(stim, Kind::TimeOut)
     }
 
-    pub(crate) fn handler(stim: &Bound<'_, Stimulation>, called: Called, timer: Option<Py<PyAny>>) -> Self {
-        Self::of(stim, Kind::Handler { called, timer })
+    pub(crate) fn handler(stim: &Bound<'_, Stimulation>, key: u64, called: Called, timer: Option<Py<PyAny>>) -> Self {
+        Self::of(stim, Kind::Handler { key, called, timer })
     }
 
     pub(crate) fn expire(stim: &Bound<'_, Stimulation>, number: u64, task: Py<PyAny>) -> Self {
         Self::of(stim, Kind::Expire { number, task })
     }
 
-    pub(crate) fn listener(stim: &Bound<'_, Stimulation>, barrier: Arc<Barrier>) -> Self {
-        Self::of(stim, Kind::Listener { barrier })
+    pub(crate) fn listener(stim: &Bound<'_, Stimulation>, key: u64, barrier: Arc<Barrier>) -> Self {
+        Self::of(stim, Kind::Listener { key, barrier })
     }
 
     pub(crate) fn offloaded(stim: &Bound<'_, Stimulation>, called: Called, arguments: Py<PyTuple>) -> Self {
@@ -89,9 +89,9 @@ impl Callback {
         match &self.kind {
             Kind::Wake => feed::wake(stim)?,
             Kind::TimeOut => abort::time_out(stim)?,
-            Kind::Handler { called, timer } => {
+            Kind::Handler { key, called, timer } => {
                 let task = arguments.get_item(0)?;
-                let known = stim.get().lock().tasks.remove(&(task.as_ptr() as usize));
+                let known = stim.get().lock().tasks.remove(key);
                 drop(known);
                 if let Some(timer) = timer {
                     timer.call_method0(py, intern!(py, "cancel"))?;
@@ -102,9 +102,9 @@ impl Callback {
                 stim.get().lock().expired.insert(*number);
                 task.call_method0(py, intern!(py, "cancel"))?;
             }
-            Kind::Listener { barrier } => {
+            Kind::Listener { key, barrier } => {
                 let task = arguments.get_item(0)?;
-                let known = stim.get().lock().tasks.remove(&(task.as_ptr() as usize));
+                let known = stim.get().lock().tasks.remove(key);
                 drop(known);
                 barrier.settled(stim, &task)?;
             }
@@ -139,7 +139,7 @@ impl Callback {
         visit.call(&self.stimulation)?;
         match &self.kind {
             Kind::Wake | Kind::TimeOut | Kind::Listener { .. } => Ok(()),
-            Kind::Handler { called, timer } => {
+            Kind::Handler { called, timer, .. } => {
                 called.visit(visit)?;
                 visit.call(timer)
             }
@@ -164,14 +164,20 @@ fn lost(stim: &Bound<'_, Stimulation>, called: &Called) -> PyResult<()> {
 }
 
 /// A handler or listener goes on as a task.
-pub(crate) fn watch(stim: &Bound<'_, Stimulation>, task: &Bound<'_, PyAny>, callback: Callback) -> PyResult<()> {
+pub(crate) fn watch(
+    stim: &Bound<'_, Stimulation>,
+    task: &Bound<'_, PyAny>,
+    callback: impl FnOnce(u64) -> Callback,
+) -> PyResult<()> {
     let py = stim.py();
-    let cancelled = {
+    let (key, cancelled) = {
         let mut state = stim.get().lock();
-        state.tasks.insert(task.as_ptr() as usize, task.clone().unbind());
-        state.run.cancelled
+        state.last_key += 1;
+        let key = state.last_key;
+        state.tasks.insert(key, task.clone().unbind());
+        (key, state.run.cancelled)
     };
-    task.call_method1(intern!(py, "add_done_callback"), (Py::new(py, callback)?,))?;
+    task.call_method1(intern!(py, "add_done_callback"), (Py::new(py, callback(key))?,))?;
     if cancelled {
         task.call_method0(intern!(py, "cancel"))?;
     }

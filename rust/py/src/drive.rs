@@ -128,7 +128,7 @@ fn turns(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
         // What has settled is still announced, then the error goes on to whoever drives; but nothing more is entered.
         for result in [dispatched, if again { Ok(()) } else { drain(stim) }] {
             if let Err(error) = result {
-                abort_here(stim, Some(error.value(py).clone().into_any().unbind()), false)?;
+                abort_here(stim, Some(names::exception(py, &error)), false)?;
                 fatal.get_or_insert(error);
             }
         }

@@ -52,6 +52,11 @@ pub(crate) fn worded<'py>(py: Python<'py>, name: &str, arguments: impl PyCallArg
     faults(py)?.getattr(name)?.call1(arguments)
 }
 
+/// The exception object, with its traceback.
+pub(crate) fn exception(py: Python<'_>, error: &PyErr) -> Py<PyAny> {
+    error.clone_ref(py).into_value(py).into_any()
+}
+
 /// Whether it is asyncio's CancelledError.
 pub(crate) fn is_cancellation(py: Python<'_>, error: &PyErr) -> bool {
     // An ordinary exception cannot be one: CancelledError is a BaseException.

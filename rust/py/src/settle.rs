@@ -152,7 +152,7 @@ fn go_on<'py>(
                 }
                 _ => None,
             };
-            watch(stim, &value, Callback::handler(stim, called.copy(py), timer))?;
+            watch(stim, &value, |key| Callback::handler(stim, key, called.copy(py), timer))?;
             Ok(None)
         }
     }
@@ -202,7 +202,7 @@ pub(crate) fn finish_task(stim: &Bound<'_, Stimulation>, called: &Called, task: 
                 return break_off(stim, handler, called, error);
             }
             if task.call_method0(intern!(py, "cancelling"))?.is_truthy()? {
-                abort_here(stim, Some(error.value(py).clone().into_any().unbind()), false)?;
+                abort_here(stim, Some(names::exception(py, &error)), false)?;
                 return leave_undone(stim, handler, called);
             }
             settle(stim, handler, called, Err(handler_cancelled(py, handler, error)))
@@ -254,7 +254,7 @@ pub(crate) fn finish_worker(
 fn break_off(stim: &Bound<'_, Stimulation>, handler: &Handler, called: &Called, error: PyErr) -> PyResult<()> {
     let py = stim.py();
     leave_undone(stim, handler, called)?;
-    abort_here(stim, Some(error.value(py).clone().into_any().unbind()), false)?;
+    abort_here(stim, Some(names::exception(py, &error)), false)?;
     // asyncio lets these two out of the loop itself when a task raises them.
     let is_out = error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py);
     if is_out && !stim.get().host(py)?.blocking { Ok(()) } else { Err(error) }
@@ -381,7 +381,7 @@ fn settle_aloud<'py>(
     let error = match &answer {
         Ok(_) => None,
         Err(error) => {
-            let error = error.value(py).clone().into_any();
+            let error = names::exception(py, error).into_bound(py);
             let arguments = (&error, &handler.name, handler.collateral_name(), called.hop);
             names::worded(py, "annotate", arguments)?;
             Some(error.unbind())

@@ -37,7 +37,8 @@ fn grant(stim: &Bound<'_, Stimulation>, number: u64, error: Option<Py<PyAny>>) -
     if feed::feed(stim, None, false)? {
         return Ok(true);
     }
-    this.lock().run.ungrant();
+    let unused = this.lock().run.ungrant(number);
+    drop(unused);
     abort::abandon(stim)?;
     Ok(false)
 }

@@ -13,7 +13,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyTuple, PyType};
 use pyo3::{PyTraverseError, intern};
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
@@ -50,8 +50,8 @@ pub(crate) struct State {
     pub(crate) scheduled: bool,
     /// What activations and listeners raised, in order.
     pub(crate) errors: Vec<Py<PyAny>>,
-    /// Of handlers and listeners in flight, by address.
-    pub(crate) tasks: HashMap<usize, Py<PyAny>>,
+    /// Of handlers and listeners in flight, in the order in which they were started: that of their cancellation.
+    pub(crate) tasks: BTreeMap<u64, Py<PyAny>>,
     /// Numbers of the activations that are in a worker thread, and of those that `max_duration` cancelled.
     pub(crate) workers: BTreeSet<u64>,
     pub(crate) expired: BTreeSet<u64>,
@@ -62,7 +62,8 @@ pub(crate) struct State {
     pub(crate) observed: bool,
     pub(crate) guard: Option<Py<PyAny>>,
     pub(crate) on_ended: Vec<(u64, Py<PyAny>)>,
-    last_key: u64,
+    /// Of `tasks` and `on_ended`.
+    pub(crate) last_key: u64,
     pub(crate) timer: Option<Py<PyAny>>,
     pub(crate) forget_signal: Option<Py<PyAny>>,
 }
@@ -105,7 +106,7 @@ impl Stimulation {
             fed: VecDeque::new(),
             scheduled: false,
             errors: Vec::new(),
-            tasks: HashMap::new(),
+            tasks: BTreeMap::new(),
             workers: BTreeSet::new(),
             expired: BTreeSet::new(),
             exception: None,
