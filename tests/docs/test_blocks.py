@@ -1,7 +1,7 @@
 """Every code block of the documentation runs, and prints what the page says it prints.
 
 The ``python`` blocks of a page run in order, in one namespace. What a block prints is in a ``text`` block after it, in
-which ``...`` stands for anything; ``pycon`` blocks are interpreter sessions in the same namespace. A fragment that
+which ``...`` stands for anything; ``pycon`` blocks are examples with ``>>>`` in the same namespace. A fragment that
 cannot run is ``python no-run: REASON``; it must still be Python.
 """
 
@@ -57,7 +57,7 @@ def _run(page: Page, block: Block, module: types.ModuleType) -> str:
     return printed.getvalue()
 
 
-def _run_session(page: Page, block: Block, module: types.ModuleType) -> None:
+def _run_examples(page: Page, block: Block, module: types.ModuleType) -> None:
     test = doctest.DocTestParser().get_doctest(block.text, module.__dict__, page.name, page.name, block.line - 1)
     assert test.examples, f"{page.name}:{block.line}: a pycon block without >>>"
     test.globs = module.__dict__  # the page's own, not a copy
@@ -74,7 +74,7 @@ def test_blocks_run(page: Page) -> None:
         for number, block in enumerate(blocks):
             where = f"{page.name}:{block.line}"
             if block.language == "pycon":
-                _run_session(page, block, module)
+                _run_examples(page, block, module)
             elif block.language == "python" and block.info.startswith("no-run"):
                 reason = block.info.removeprefix("no-run").lstrip(": ")
                 assert reason, f"{where}: say why this block cannot run: python no-run: REASON"

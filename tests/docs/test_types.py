@@ -62,7 +62,7 @@ def _check(directory: Path, *command: str) -> None:
 
 def test_mypy(extracted: Path) -> None:
     (extracted / "mypy.ini").write_text(
-        # A page may define a name again, as a reader who goes through it in one session would.
+        # A page may define a name again, as a reader who goes through it from top to bottom would.
         f"[mypy]\nstrict = True\npython_version = 3.11\ndisable_error_code = no-redef\nmypy_path = {_SOURCE}\n"
     )
     _check(extracted, "mypy", "--config-file", "mypy.ini", "--cache-dir", ".cache", "--no-pretty", ".")
