@@ -176,6 +176,14 @@ class Run:
         self.granted.append((activation, error))
         return True
 
+    def ungrant(self, number: int) -> None:
+        """Take back a grant that nothing can come of: the activation waits again, and its slot is for somebody else."""
+        for place, (activation, _) in enumerate(self.granted):
+            if activation.number == number:
+                del self.granted[place]
+                self.waiting[number] = activation
+                return
+
     def enter(self, activation: Activation) -> None:
         self.pending -= 1
         self.active += 1

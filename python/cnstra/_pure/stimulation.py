@@ -325,7 +325,7 @@ class Stimulation:
         if self._feed(here=False):
             return True
         with self._lock:
-            self._run.granted.clear()
+            self._run.ungrant(number)
         self._abandon()
         return False
 

@@ -4,7 +4,7 @@
 //! Each activation is in exactly one of the collections below from the moment it is reserved until it has settled;
 //! together they are the frontier (S17).
 //!
-//! No method drops a signal: what leaves the run is returned, because dropping it may run the caller's code, which must
+//! No method drops a signal or an error: what leaves the run is returned, because dropping it may run the caller's code, which must
 //! not happen while the caller holds the lock of the run.
 //!
 //! The way of an activation: [`Run::reserve`] (or [`Run::emit`]), [`Run::append`] (or [`Run::deliver`], or
@@ -324,13 +324,19 @@ impl<S, E> Run<S, E> {
         Ok(())
     }
 
-    /// Take the grants back that have not been used: their slots belong to others now.
-    pub fn ungrant(&mut self) {
-        if let Some(rare) = self.rare.as_mut() {
-            while let Some((activation, _)) = rare.granted.pop_front() {
-                rare.waiting.insert(activation.number, (activation, 0));
-            }
-        }
+    /// Take back a grant that nothing can come of, because the run's loop is closed: the activation waits again, without
+    /// a ticket, and its slot is for somebody else. Only this one: others that were granted keep their slots until they
+    /// are started or the run ends. Linear in what is granted.
+    ///
+    /// # Returns
+    /// The error that it was granted with, if there was one.
+    #[must_use = "it is the caller's, and not to be dropped while the run is locked"]
+    pub fn ungrant(&mut self, number: Number) -> Option<E> {
+        let rare = self.rare.as_mut()?;
+        let place = rare.granted.iter().position(|(activation, _)| activation.number == number)?;
+        let (activation, error) = rare.granted.remove(place)?;
+        rare.waiting.insert(number, (activation, 0));
+        error
     }
 
     /// What waits for a slot, with its ticket, in order of number.

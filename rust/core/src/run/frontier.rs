@@ -5,14 +5,23 @@ use crate::graph::DendriteId;
 use crate::slots::Ticket;
 
 /// What a run leaves behind at its end, for its slots to be given back: dendrites with numbers or tickets.
-#[derive(Debug, Default)]
-pub struct Left {
+#[derive(Debug)]
+pub struct Left<E> {
     /// They got a slot and were not entered: the slot is to be released.
     pub granted: Vec<(DendriteId, Number)>,
     /// Their handlers had gone on: their slots, if they have any, are to be released, unless a worker still runs.
     pub suspended: Vec<(DendriteId, Number)>,
     /// They are still in line: their tickets are to be forgotten.
     pub waiting: Vec<(DendriteId, Ticket)>,
+    /// Of grants that came to nothing; returned, since no method of a run drops what is the caller's.
+    pub unused: Vec<E>,
+}
+
+// Not derived, because that would ask for `E: Default`.
+impl<E> Default for Left<E> {
+    fn default() -> Self {
+        Self { granted: Vec::new(), suspended: Vec::new(), waiting: Vec::new(), unused: Vec::new() }
+    }
 }
 
 impl<S, E> Run<S, E> {
@@ -21,7 +30,7 @@ impl<S, E> Run<S, E> {
     ///
     /// # Returns
     /// The activations that hold a slot they have no more use for, and the tickets of those still in line.
-    pub fn end(&mut self) -> Left {
+    pub fn end(&mut self) -> Left<E> {
         self.phase = Phase::Ended;
         let mut left = Left::default();
         let mut undone: Vec<Activation<S>> = self.current.take().into_iter().collect();
@@ -29,8 +38,9 @@ impl<S, E> Run<S, E> {
         undone.extend(self.reserved.drain(..));
         if let Some(rare) = self.rare.as_mut() {
             for (activation, error) in rare.granted.drain(..) {
-                if error.is_none() {
-                    left.granted.push((activation.dendrite, activation.number));
+                match error {
+                    None => left.granted.push((activation.dendrite, activation.number)),
+                    Some(error) => left.unused.push(error),
                 }
                 undone.push(activation);
             }
@@ -55,16 +65,23 @@ impl<S, E> Run<S, E> {
     /// Every activation that is pending or active, in order of number. Collects and sorts them at every call.
     #[must_use]
     pub fn unfinished(&self) -> Vec<&Activation<S>> {
-        let mut found: Vec<&Activation<S>> = self.current.iter().chain(&self.queue).chain(&self.reserved).collect();
-        if let Some(rare) = self.rare.as_ref() {
-            found.extend(rare.suspended.values());
-            found.extend(rare.granted.iter().map(|(activation, _)| activation));
-            found.extend(rare.waiting.values().map(|(activation, _)| activation));
-            found.extend(rare.parked.values().flatten());
-            found.extend(rare.joins.held.iter().flatten());
-        }
+        let mut found: Vec<&Activation<S>> = self.each_unfinished().map(|(activation, _)| activation).collect();
         found.sort_unstable_by_key(|activation| activation.number);
         found
+    }
+
+    /// In no particular order, with the errors that they were granted with.
+    fn each_unfinished(&self) -> impl Iterator<Item = (&Activation<S>, Option<&E>)> {
+        let rare = self.rare.iter().flat_map(|rare| {
+            (rare.suspended.values())
+                .chain(rare.waiting.values().map(|(activation, _)| activation))
+                .chain(rare.parked.values().flatten())
+                .chain(rare.joins.held.iter().flatten())
+        });
+        let granted = self.rare.iter().flat_map(|rare| &rare.granted);
+        (self.current.iter().chain(&self.queue).chain(&self.reserved).chain(rare))
+            .map(|activation| (activation, None))
+            .chain(granted.map(|(activation, error)| (activation, error.as_ref())))
     }
 
     /// Every activation that has not succeeded, in order of number: what is needed to resume the run (S17). Collects
@@ -77,28 +94,16 @@ impl<S, E> Run<S, E> {
         found
     }
 
-    /// Everything that the run holds, for a garbage collector to look at.
+    /// Everything that the run holds, each thing once, for a garbage collector to look at. Allocates nothing.
     ///
     /// # Arguments
     /// - `visit`: called with a signal, and with the error that goes with it, if there is one
     pub fn for_each(&self, visit: &mut impl FnMut(&S, Option<&E>)) {
-        fn each<S, E>(activation: &Activation<S>, error: Option<&E>, visit: &mut impl FnMut(&S, Option<&E>)) {
+        let failures = self.failures().iter().map(|failure| (&failure.activation, failure.error.as_ref()));
+        for (activation, error) in self.each_unfinished().chain(failures) {
             visit(&activation.signal, error);
             for part in activation.joined.iter().flat_map(|joined| joined.iter()) {
                 visit(&part.signal, None);
-            }
-        }
-        for activation in self.unfinished() {
-            each::<S, E>(activation, None, visit);
-        }
-        for failure in self.failures() {
-            each(&failure.activation, failure.error.as_ref(), visit);
-        }
-        if let Some(rare) = self.rare.as_ref() {
-            for (activation, error) in &rare.granted {
-                if let Some(error) = error {
-                    visit(&activation.signal, Some(error));
-                }
             }
         }
     }

@@ -2,9 +2,15 @@
 //!
 //! - `plan`: random graphs, and what brute force says of them
 //! - `model`: a naive run, to compare with after every step
+//! - `choices`: what happens when, drawn beforehand
 //! - `world`: drives runs as an engine would: turns, handlers that suspend, listeners, slots, aborts
 
+mod choices;
 mod components;
+mod every_step;
+mod model;
 mod plan;
 mod s01_compile;
 mod s12_slots;
+mod s17_frontier;
+mod world;

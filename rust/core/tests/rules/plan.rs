@@ -9,35 +9,35 @@ use std::fmt;
 
 /// What a handler does.
 #[derive(Clone, Default)]
-pub struct Behaviour {
+pub(crate) struct Behaviour {
     /// One signal on each of these, in order; of its own neuron.
-    pub emits: Vec<CollateralId>,
+    pub(crate) emits: Vec<CollateralId>,
     /// It goes on as a task before it settles.
-    pub suspends: bool,
+    pub(crate) suspends: bool,
     /// It fails if its signal has this much fuel.
-    pub fails_at: Option<u8>,
+    pub(crate) fails_at: Option<u8>,
 }
 
 #[derive(Clone)]
-pub struct Dendrite {
-    pub collateral: CollateralId,
-    pub join: Option<JoinId>,
-    pub does: Behaviour,
+pub(crate) struct Dendrite {
+    pub(crate) collateral: CollateralId,
+    pub(crate) join: Option<JoinId>,
+    pub(crate) does: Behaviour,
 }
 
 #[derive(Clone)]
-pub struct Neuron {
-    pub emits: Vec<CollateralId>,
-    pub dendrites: Vec<Dendrite>,
-    pub limit: Option<usize>,
+pub(crate) struct Neuron {
+    pub(crate) emits: Vec<CollateralId>,
+    pub(crate) dendrites: Vec<Dendrite>,
+    pub(crate) limit: Option<usize>,
 }
 
 /// A graph with behaviour. Collaterals below `entries` are nobody's.
 #[derive(Clone)]
-pub struct Plan {
-    pub entries: u32,
-    pub collaterals: u32,
-    pub neurons: Vec<Neuron>,
+pub(crate) struct Plan {
+    pub(crate) entries: u32,
+    pub(crate) collaterals: u32,
+    pub(crate) neurons: Vec<Neuron>,
 }
 
 /// One neuron as it is drawn: how much it emits; its dendrites (collateral, emissions, whether a join's, suspends,
@@ -98,7 +98,7 @@ impl Plan {
     }
 
     /// Build the graph, with the code under test.
-    pub fn build(&self) -> Result<Graph, GraphError> {
+    pub(crate) fn build(&self) -> Result<Graph, GraphError> {
         let mut builder = GraphBuilder::new(self.collaterals);
         for neuron in &self.neurons {
             builder.neuron();
@@ -113,15 +113,15 @@ impl Plan {
     }
 
     /// All dendrites with their neurons, by number.
-    pub fn dendrites(&self) -> Vec<(NeuronId, &Dendrite)> {
+    pub(crate) fn dendrites(&self) -> Vec<(NeuronId, &Dendrite)> {
         (0..).zip(&self.neurons).flat_map(|(number, n)| n.dendrites.iter().map(move |d| (number, d))).collect()
     }
 
-    pub fn subscribers(&self, collateral: CollateralId) -> Vec<DendriteId> {
+    pub(crate) fn subscribers(&self, collateral: CollateralId) -> Vec<DendriteId> {
         (0..).zip(self.dendrites()).filter(|(_, (_, d))| d.collateral == collateral).map(|(number, _)| number).collect()
     }
 
-    pub fn edges(&self) -> Vec<Vec<NeuronId>> {
+    pub(crate) fn edges(&self) -> Vec<Vec<NeuronId>> {
         let heard_by = |collateral: u32| (0..).zip(&self.neurons).filter(move |(_, n)| n.hears(collateral));
         let after = |neuron: &Neuron| -> BTreeSet<NeuronId> {
             neuron.emits.iter().flat_map(|&collateral| heard_by(collateral)).map(|(number, _)| number).collect()
@@ -130,7 +130,7 @@ impl Plan {
     }
 
     /// By join: its neuron.
-    pub fn join_neurons(&self) -> Vec<NeuronId> {
+    pub(crate) fn join_neurons(&self) -> Vec<NeuronId> {
         let mut found: Vec<(JoinId, NeuronId)> =
             self.dendrites().iter().filter_map(|(neuron, d)| d.join.map(|join| (join, *neuron))).collect();
         found.sort_unstable();
@@ -139,7 +139,7 @@ impl Plan {
     }
 
     /// The neurons with a join that are in a cycle.
-    pub fn impossible_joins(&self) -> BTreeSet<NeuronId> {
+    pub(crate) fn impossible_joins(&self) -> BTreeSet<NeuronId> {
         let reaches = closure(&self.edges());
         self.join_neurons().into_iter().filter(|&neuron| reaches[neuron as usize][neuron as usize]).collect()
     }
@@ -162,7 +162,7 @@ impl Plan {
     }
 
     /// The same with handlers that finish at once and in success.
-    pub fn calm(mut self) -> Self {
+    pub(crate) fn calm(mut self) -> Self {
         for dendrite in self.neurons.iter_mut().flat_map(|neuron| &mut neuron.dendrites) {
             dendrite.does.suspends = false;
             dendrite.does.fails_at = None;
@@ -170,8 +170,19 @@ impl Plan {
         self
     }
 
+    /// The same with handlers that all go on, and places for hardly any of them.
+    pub(crate) fn crowded(mut self) -> Self {
+        for (number, neuron) in self.neurons.iter_mut().enumerate() {
+            neuron.limit = Some(1 + number % 2);
+            for dendrite in &mut neuron.dendrites {
+                dendrite.does.suspends = true;
+            }
+        }
+        self
+    }
+
     /// The most fuel, up to `wanted`, with which a signal on each entry causes about `limit` activations at most.
-    pub fn fuel(&self, wanted: u8, limit: usize) -> u8 {
+    pub(crate) fn fuel(&self, wanted: u8, limit: usize) -> u8 {
         let dendrites = self.dendrites();
         let mut fuel = 0;
         let mut wave: Vec<DendriteId> = (0..self.entries).flat_map(|entry| self.subscribers(entry)).collect();
@@ -196,7 +207,7 @@ impl Neuron {
 }
 
 /// Whether a way of at least one edge leads from one node to another: Warshall's algorithm, cubic.
-pub fn closure(edges: &[Vec<u32>]) -> Vec<Vec<bool>> {
+pub(crate) fn closure(edges: &[Vec<u32>]) -> Vec<Vec<bool>> {
     let nodes = edges.len();
     let mut reaches = vec![vec![false; nodes]; nodes];
     for (from, after) in edges.iter().enumerate() {
@@ -205,28 +216,27 @@ pub fn closure(edges: &[Vec<u32>]) -> Vec<Vec<bool>> {
         }
     }
     for by in 0..nodes {
-        for from in 0..nodes {
-            if reaches[from][by] {
-                for to in 0..nodes {
-                    reaches[from][to] |= reaches[by][to];
-                }
-            }
+        let further = reaches[by].clone();
+        for from in reaches.iter_mut().filter(|from| from[by]) {
+            from.iter_mut().zip(&further).for_each(|(reached, &further)| *reached |= further);
         }
     }
     reaches
 }
 
 /// Any graph; its joins may be impossible.
-pub fn any_plan() -> impl Strategy<Value = Plan> {
-    let dendrite = (any::<u32>(), vec(any::<u8>(), 0..4), any::<bool>(), any::<bool>(), option::weighted(0.2, 0..3u8));
-    let neuron = (0..3u32, vec(dendrite, 0..4), option::weighted(0.4, 1..3usize));
+pub(crate) fn any_plan() -> impl Strategy<Value = Plan> {
+    let emissions = prop_oneof![1 => Just(Vec::new()), 4 => vec(any::<u8>(), 1..4)];
+    let dendrite = (any::<u32>(), emissions, any::<bool>(), any::<bool>(), option::weighted(0.15, 0..4u8));
+    let owned = prop_oneof![1 => Just(0u32), 4 => 1..4u32];
+    let neuron = (owned, vec(dendrite, 0..5), option::weighted(0.5, 1..3usize));
     let flow = prop_oneof![Just(Flow::Forward), Just(Flow::Backward), Just(Flow::Anywhere)];
-    (1..3u32, flow, any::<bool>(), vec(neuron, 1..7))
+    (1..3u32, flow, any::<bool>(), vec(neuron, 1..8))
         .prop_map(|(entries, flow, joins, raw)| Plan::draw(entries, flow, joins, &raw))
 }
 
 /// A graph that can be compiled.
-pub fn plan() -> impl Strategy<Value = Plan> {
+pub(crate) fn plan() -> impl Strategy<Value = Plan> {
     any_plan().prop_map(Plan::without_impossible_joins)
 }
 
