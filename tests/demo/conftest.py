@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
@@ -10,6 +12,18 @@ from pathlib import Path
 import pytest
 
 from cnstra.demo.stores import Stores
+
+
+@pytest.fixture
+def tmp_path() -> Iterator[Path]:
+    """A folder in memory where there is such a thing.
+
+    The write store waits for the disk at every commit, which is most of what these tests would do. A process that is
+    killed does not take the memory disk with it, so nothing is tested less.
+    """
+    memory = Path("/dev/shm")
+    with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as name:
+        yield Path(name)
 
 
 @pytest.fixture

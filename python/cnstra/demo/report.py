@@ -42,14 +42,13 @@ class Monitor:
         self._console = console
         self._name = name
         self._problems = 0
-        columns: list[ProgressColumn] = [
-            TextColumn("{task.description}"),
-            BarColumn(bar_width=None),
-            MofNCompleteColumn(),
-            TextColumn("[dim]{task.fields[rate]}"),
-        ]
+        columns: list[ProgressColumn] = [MofNCompleteColumn()]
+        if console.width >= NARROW // 3:
+            columns.insert(0, BarColumn(bar_width=None))
+        if console.width >= NARROW // 2:
+            columns.insert(0, TextColumn("{task.description}"))
         if console.width >= NARROW:
-            columns.append(TimeRemainingColumn())
+            columns += [TextColumn("[dim]{task.fields[rate]}"), TimeRemainingColumn()]
         self._progress = Progress(*columns, console=console, expand=True, disable=not console.is_terminal)
         self._task = self._progress.add_task("Placing orders", total=total, rate="")
 
@@ -137,8 +136,13 @@ def _word(count: int) -> str:
     return {2: "two", 3: "three", 4: "four", 5: "five"}.get(count, str(count))
 
 
+def _table(narrow: bool) -> Table:
+    box, padding = (None, (0, 1, 0, 0)) if narrow else (SIMPLE_HEAD, (0, 1))
+    return Table(box=box, show_edge=False, pad_edge=False, padding=padding)
+
+
 def _best(summary: Summary, narrow: bool) -> Table:
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table = _table(narrow)
     table.add_column("Customer", justify="right", no_wrap=True)
     if not narrow:
         for name in ("Orders", "CDs"):
@@ -204,14 +208,15 @@ def _totals(summary: Summary, narrow: bool) -> list[Table]:
     if narrow:
         tables: list[Table] = []
         for measure, cells in _measures(list(stores.values())):
-            table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
-            table.add_column(measure, no_wrap=True)
+            table = _table(narrow)
+            # In a very narrow terminal it is the names that wrap, not the numbers.
+            table.add_column(measure, overflow="fold")
             table.add_column("", justify="right", no_wrap=True)
             for store, cell in zip(stores, cells, strict=True):
                 table.add_row(store, cell)
             tables.append(table)
         return tables
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table = _table(narrow)
     table.add_column("", no_wrap=True)
     for store in stores:
         table.add_column(store, justify="right", no_wrap=True)
