@@ -65,7 +65,7 @@ def test_every_option_is_in_the_table(texts: dict[str, str]) -> None:
     page = texts["docs/reference/cns.md"]
     options = _parameters("stimulate", engine)
     assert len(options) >= 10
-    made_with = _parameters("__init__", engine)
+    made_with = [*_parameters("__init__", engine), *_parameters("__new__", engine)]
     assert len(made_with) >= 4
     for option in (name for name in (*options, *made_with) if not name.startswith("_")):
         assert re.search(rf"^\| [^|]*`{option}`[^|]* \|", page, re.MULTILINE), option
