@@ -370,8 +370,8 @@ class Engine:
         TypeError: something in the list is no neuron, or a middleware returned no handler.
     """
 
-    def __init__(
-        self,
+    def __new__(
+        cls,
         neurons: Iterable[Neuron[Any, Any, Any, Any]],
         /,
         *,
@@ -379,7 +379,7 @@ class Engine:
         auto_cleanup_contexts: bool = False,
         enforce_ownership: bool = True,
         middleware: Sequence[Callable[[Dendrite[Any], Callable[..., Any]], Callable[..., Any]]] = (),
-    ) -> None: ...
+    ) -> Self: ...
     @property
     def neurons(self) -> tuple[Neuron[Any, Any, Any, Any], ...]:
         """Its neurons, in order."""

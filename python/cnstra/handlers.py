@@ -58,8 +58,8 @@ def analyze(handler: Callable[..., Any], offload: bool = False) -> HandlerKind:
         return _by_signature(handler, offload)
     code = function.__code__
     flags = code.co_flags
-    # What a function wraps matters only if its own signature is open; the mark is inspect.markcoroutinefunction's.
-    if flags & _RARE or code.co_kwonlyargcount or hasattr(function, "_is_coroutine_mark"):
+    # What a function wraps matters only if its own signature is open.
+    if flags & _RARE or code.co_kwonlyargcount or _is_marked(function):
         return _by_signature(handler, offload)
     takes = code.co_argcount - bound
     defaults = function.__defaults__
@@ -92,19 +92,26 @@ def _is_async(handler: Any) -> bool:
     """Whether calling it is known to give a coroutine; generator functions are refused here."""
     import inspect
 
-    if inspect.iscoroutinefunction(handler):
-        return True
     called = _function(handler)
     if not inspect.isroutine(called) and not isinstance(called, type):
         called = _function(type(called).__call__)  # what an object does when called is what its class says
     flags = getattr(getattr(called, "__code__", None), "co_flags", 0)
-    if inspect.iscoroutinefunction(called) or flags & _ITERABLE_COROUTINE:
+    if not isinstance(flags, int):
+        return False  # a mock of a function pretends to have code
+    if flags & _ITERABLE_COROUTINE or (type(called) is FunctionType and _is_marked(called)):
+        return True
+    if inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(called):
         return True
     if flags & _UNUSUAL:
         raise TypeError(
             f"{_name(handler)} is a generator function, and a handler answers once: return a list of signals"
         )
     return False
+
+
+def _is_marked(function: Any) -> bool:
+    """Whether a plain function was declared a coroutine function, by inspect (from 3.12 on) or by asyncio's mark."""
+    return hasattr(function, "_is_coroutine_marker") or hasattr(function, "_is_coroutine")
 
 
 def _function(handler: Any) -> Any:
@@ -125,8 +132,8 @@ def _arity(handler: Any) -> int:
     try:
         # It is the wrapper that is called: what it wraps counts only where its own signature is open.
         signature = inspect.signature(handler, follow_wrapped=False)
-    except ValueError:
-        return _arity(wrapped) if callable(wrapped) else 1  # a builtin that does not tell
+    except (TypeError, ValueError):
+        return _arity(wrapped) if callable(wrapped) else 1  # a builtin that does not tell, or such a mock
     required, takes, is_open = _count(handler, signature)
     if is_open:
         if callable(wrapped):
