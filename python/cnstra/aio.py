@@ -113,7 +113,11 @@ class Carrier(Coroutine[Any, Any, Any]):
         if self.first is not None:
             (yielded,), self.first = self.first, None
             return yielded
-        return self.context.run(self.coroutine.send, value)  # type: ignore[union-attr]
+        try:
+            return self.context.run(self.coroutine.send, value)  # type: ignore[union-attr]
+        except (KeyboardInterrupt, SystemExit) as error:
+            self._leave_loop(error)
+            raise
 
     def throw(self, error: Any, value: Any = None, traceback: Any = None, /) -> Any:
         if self.coroutine is None:
@@ -125,7 +129,16 @@ class Carrier(Coroutine[Any, Any, Any]):
                     return yielded
                 # It is done already: its result is lost to the cancellation, as it is in a task.
                 yielded._asyncio_future_blocking = False
-        return self.context.run(self.coroutine.throw, error)  # type: ignore[union-attr]
+        try:
+            return self.context.run(self.coroutine.throw, error)  # type: ignore[union-attr]
+        except (KeyboardInterrupt, SystemExit) as raised:
+            self._leave_loop(raised)
+            raise
+
+    def _leave_loop(self, error: BaseException) -> None:
+        """A task that raises one of these two stops the loop, before anybody hears that the task is done."""
+        if self.owner is not None:
+            self.owner[0]._abort_by(error)
 
     def close(self) -> None:
         if self.coroutine is not None:
@@ -159,7 +172,7 @@ class Carrier(Coroutine[Any, Any, Any]):
 class Loop:
     """One running event loop."""
 
-    __slots__ = ("_asyncio", "_keeper", "_release", "_spare", "_swap", "guarded", "live", "loop")
+    __slots__ = ("_asyncio", "_idle", "_keeper", "_release", "_spare", "_swap", "live", "loop")
 
     blocking = False
 
@@ -171,9 +184,9 @@ class Loop:
         self._spare: Carrier | None = None
         self._swap = getattr(asyncio.tasks, "_swap_current_task", None) or _swap_current_task
         self.live: dict[Any, None] = {}  # the unfinished runs of this loop, held strongly, oldest first
-        self.guarded: dict[Any, None] = {}  # those of them that no task of theirs would tell of a shutdown
-        self._keeper: Any = None
+        self._keeper: Any = None  # while there are any: a task, so that a shutdown, which cancels all tasks, is heard
         self._release: Any = None
+        self._idle = False  # whether a look at ``live`` is due at the loop's next pass
 
     # -- being somewhere
 
@@ -244,36 +257,64 @@ class Loop:
 
     # -- the runs that live here
 
-    def hold(self, run: Any, has_tasks: bool) -> None:
-        """Keep an unfinished run alive; one without tasks of its own is told when the loop shuts down (S9)."""
+    def hold(self, run: Any, _has_tasks: bool = False) -> None:
+        """Keep an unfinished run alive, and abort it when the loop shuts down (S9)."""
         self.live[run] = None
-        if has_tasks:
-            self.guarded.pop(run, None)
-            return
-        self.guarded[run] = None
         if self._keeper is None:
-            self._release = self.loop.create_future()
+            self._release = _alarm(self.loop, self._shut_down)
             self._keeper = self._asyncio.Task(self._keep(), loop=self.loop, name="cnstra keeper")
             self._keeper._log_destroy_pending = False
 
     def let_go(self, run: Any) -> None:
         self.live.pop(run, None)
-        self.guarded.pop(run, None)
-        if self._keeper is not None and not self.guarded and self.is_here() and not self._release.done():
+        # Not at once: of runs that follow each other closely one keeper serves all.
+        if not self.live and self._keeper is not None and not self._idle and self.is_here():
+            self._idle = True
+            self.loop.call_soon(self._let_keeper_go)
+
+    def _let_keeper_go(self) -> None:
+        self._idle = False
+        if not self.live and not self._release.done():
             self._release.set_result(None)
 
     async def _keep(self) -> None:
-        """Wait until no run needs it; cancelled from outside, which is what a shutdown does, abort the runs."""
         try:
             await self._release
-        except self._asyncio.CancelledError as error:
-            for run in list(self.live):
-                run._abort_by(error)
-            raise
         finally:
             self._keeper = None
-            if self.guarded and not self.loop.is_closed():
-                self.hold(next(iter(self.guarded)), has_tasks=False)
+            if self.live and not self.loop.is_closed():
+                self.hold(next(iter(self.live)))
+
+    def _shut_down(self, error: BaseException) -> None:
+        """The keeper is being cancelled, as every task is when a loop shuts down: abort the runs.
+
+        None of the handlers that are cancelled along with it has gone on yet, so that what they return starts nothing.
+        """
+        for run in list(self.live):
+            run._abort_by(error)
+
+
+_Alarm: Any = None
+
+
+def _alarm(loop: Any, ring: Callable[[BaseException], object]) -> Any:
+    """A future that rings in the moment in which a task that waits for it is cancelled."""
+    global _Alarm
+    if _Alarm is None:
+        from asyncio import CancelledError, Future
+
+        class Alarm(Future[None]):
+            ring: Callable[[BaseException], object]
+
+            def cancel(self, msg: Any = None) -> bool:
+                if not self.done():
+                    self.ring(CancelledError() if msg is None else CancelledError(msg))
+                return super().cancel(msg)
+
+        _Alarm = Alarm
+    alarm = _Alarm(loop=loop)
+    alarm.ring = ring
+    return alarm
 
 
 def _swap_current_task(loop: Any, task: Any) -> Any:
@@ -366,7 +407,9 @@ def wait(register: Callable[[Callable[..., object]], Callable[[], object]]) -> G
         forget()
 
 
-def wait_on_run(run: Any, register: Callable[[Callable[..., object]], Callable[[], object]]) -> Generator[Any, Any, None]:
+def wait_on_run(
+    run: Any, register: Callable[[Callable[..., object]], Callable[[], object]]
+) -> Generator[Any, Any, None]:
     """``wait`` for something that a run brings about; a handler that does so cannot give its slot back before (S12)."""
     owner = owner_of_current_task()
     if owner is not None:
@@ -410,5 +453,7 @@ def run(make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     import asyncio
 
     if asyncio._get_running_loop() is not None:
-        raise RuntimeError("an event loop runs in this thread already: await cns.stimulate(...) or cns.query(...) instead")
+        raise RuntimeError(
+            "an event loop runs in this thread already: await cns.stimulate(...) or cns.query(...) instead"
+        )
     return asyncio.run(make())
