@@ -91,7 +91,7 @@ def test_an_interrupt_leaves_both_stores_consistent_and_says_how_far_it_got(
         assert written.orders == int(found[2].replace(",", "")) == int(found[1].replace(",", ""))
         assert 0 < written.orders < 3000
         assert written.orders % 5 == 0
-    session = run_in_terminal(arguments)
+    session = run_in_terminal([*arguments[:-1], 1000])
     assert session.status == 0
     assert f"Going on after line {written.orders + 1:,}" in session.text
     with Stores(tmp_path / "stores") as stores:
