@@ -57,7 +57,7 @@ class AxonFields:
                 self._resolve()
             except NameError as error:
                 raise TypeError(
-                    f"axon {self._cls.__qualname__}: an annotation cannot be resolved: {error}; annotations may use "
+                    f"axon {self._cls.__name__}: an annotation cannot be resolved: {error}; annotations may use "
                     f"names of the module and of the scope that the class is defined in"
                 ) from error
         return typing.cast("dict[str, Any]", self._fields)
@@ -105,12 +105,12 @@ class AxonFields:
                 payloads[name] = None if payload is type(None) else payload
             else:
                 raise TypeError(
-                    f"axon {self._cls.__qualname__}: {name} is annotated {_show(hint)}, and an axon has collaterals "
+                    f"axon {self._cls.__name__}: {name} is annotated {_show(hint)}, and an axon has collaterals "
                     f"alone: annotate it Collateral[...], or ClassVar[...] to keep it out"
                 )
             if name in self._cls.__dict__:
                 raise TypeError(
-                    f"axon {self._cls.__qualname__}: {name} has a value, and the collaterals of an axon are made for "
+                    f"axon {self._cls.__name__}: {name} has a value, and the collaterals of an axon are made for "
                     f"each instance: leave the annotation alone"
                 )
         return payloads
@@ -143,7 +143,7 @@ class AxonFields:
         if problems:
             union = " | ".join(map(_show, carried)) or "Never"
             raise TypeError(
-                f"axon {self._cls.__qualname__}: its type argument and its annotations differ: {'; '.join(problems)}. "
+                f"axon {self._cls.__name__}: its type argument and its annotations differ: {'; '.join(problems)}. "
                 f"For these annotations it is Axon[{union}]"
             )
 

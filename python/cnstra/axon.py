@@ -80,9 +80,9 @@ class Axon(_ReadOnly, Generic[E_co]):
         super().__init_subclass__(**kwargs)
         if namespace is not None:
             if not isinstance(namespace, str):
-                raise TypeError(f"axon {cls.__qualname__}: namespace must be a str, not {type(namespace).__name__}")
+                raise TypeError(f"axon {cls.__name__}: namespace must be a str, not {type(namespace).__name__}")
             if not namespace:
-                raise ValueError(f"axon {cls.__qualname__}: namespace must not be empty; leave it out instead")
+                raise ValueError(f"axon {cls.__name__}: namespace must not be empty; leave it out instead")
         cls.__cnstra_fields__ = AxonFields(cls, Axon, Collateral, namespace, sys._getframe(1))
 
     def __init__(self) -> None:

@@ -102,7 +102,7 @@ class HandlerUnit:
         for channel in collaterals:
             if type(channel) is not Collateral:
                 raise GraphError(
-                    f"{self._where(is_join)} on {channel!r}, a {type(channel).__name__}, which is no collateral: "
+                    f"{self._where(is_join)} on {channel!r} ({type(channel).__name__}), which is no collateral: "
                     f"make one with collateral(name, payload_type)"
                 )
         if len(collaterals) != 1:
