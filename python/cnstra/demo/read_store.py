@@ -40,12 +40,12 @@ _SCHEMA = (
 # rows, and the orders after it are still in the write store.
 _PRAGMAS = ("synchronous=NORMAL",)
 
-_ADD_TO_CUSTOMER = """INSERT INTO customer_totals VALUES (?1, 1, ?2, ?3, ?4, ?4) ON CONFLICT (customer_id) DO UPDATE SET
-    orders = orders + 1, quantity = quantity + ?2, spent = spent + ?3,
-    first_order = min(first_order, ?4), last_order = max(last_order, ?4)"""
+_ADD_TO_CUSTOMER = """INSERT INTO customer_totals VALUES (?, 1, ?, ?, ?, ?) ON CONFLICT (customer_id) DO UPDATE SET
+    orders = orders + 1, quantity = quantity + excluded.quantity, spent = spent + excluded.spent,
+    first_order = min(first_order, excluded.first_order), last_order = max(last_order, excluded.last_order)"""
 
-_ADD_TO_MONTH = """INSERT INTO monthly_revenue VALUES (?1, 1, ?2, ?3) ON CONFLICT (month) DO UPDATE SET
-    orders = orders + 1, quantity = quantity + ?2, revenue = revenue + ?3"""
+_ADD_TO_MONTH = """INSERT INTO monthly_revenue VALUES (?, 1, ?, ?) ON CONFLICT (month) DO UPDATE SET
+    orders = orders + 1, quantity = quantity + excluded.quantity, revenue = revenue + excluded.revenue"""
 
 _CUSTOMER = "SELECT customer_id, orders, quantity, spent, first_order, last_order FROM customer_totals"
 
@@ -106,9 +106,8 @@ class ReadStore:
         """
         if not self._is_next("customer_totals", order.position):
             return False
-        self.database.write(
-            _ADD_TO_CUSTOMER, (order.customer_id, order.quantity, order.amount, order.placed_on.isoformat())
-        )
+        day = order.placed_on.isoformat()
+        self.database.write(_ADD_TO_CUSTOMER, (order.customer_id, order.quantity, order.amount, day, day))
         self._positions["customer_totals"] = order.position
         return True
 
