@@ -27,7 +27,7 @@ RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Ca
 # Without it, clippy and cargo would ask the first Python on PATH which PyO3 to build.
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 # The extension is imported from the work tree; what a caller's environment says about Python has no say in it.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV CNSTRA_ENGINE
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .PHONY: help
 help: ## List the targets
