@@ -178,11 +178,41 @@ def test_colours_can_be_refused(orders_csv: Path) -> None:
     assert not re.search(r"\x1b\[[0-9;]*3[0-7]m", session.output)
 
 
-def test_a_reader_that_has_seen_enough_is_no_error() -> None:
-    command = f"{sys.executable} -m cnstra graph cnstra.demo.orders:cns --format json | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, timeout=60)
+COMMANDS = ["demo orders --orders ORDERS", "graph cnstra.demo.orders:cns", "info", "--help", "--version"]
+
+
+def in_shell(line: str, orders_csv: Path) -> subprocess.CompletedProcess[str]:
+    line = line.replace("cnstra", f"{sys.executable} -m cnstra", 1).replace("ORDERS", str(orders_csv))
+    return subprocess.run(["bash", "-o", "pipefail", "-c", line], capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_reader_that_has_gone_is_no_error(command: str, orders_csv: Path) -> None:
+    done = in_shell(f"cnstra {command} | true", orders_csv)
+    # What a program gets that does not ask for more; 0 if it was faster than its reader.
+    assert done.returncode in (0, 141)
+    assert done.stderr == ""
+
+
+def test_a_reader_that_has_seen_enough_gets_its_lines(orders_csv: Path) -> None:
+    done = in_shell("cnstra graph cnstra.demo.orders:cns --format json | head -n 1", orders_csv)
     assert done.stdout == "{\n"
     assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize("command", COMMANDS)
+def test_an_output_that_cannot_be_written_is_said_in_one_line(command: str, orders_csv: Path) -> None:
+    done = in_shell(f"cnstra {command} > /dev/full", orders_csv)
+    assert done.returncode == 1
+    assert done.stderr == "cnstra: error: standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_closed_standard_streams_are_fine(command: str, orders_csv: Path) -> None:
+    for closed in (">&-", ">&- 2>&-", "<&- >&- 2>&-"):
+        done = in_shell(f"cnstra {command} {closed}", orders_csv)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
 def test_nohup_is_respected(orders_csv: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ What it is made of:
     drawing        finds a CNS by ``MODULE:CNS`` and draws it
     orders         runs the orders demo in a terminal
     interrupts     turns the first Ctrl-C into a request and the second into an interrupt
+    output         standard output, and what may be wrong with it
     problems       the error that is one line and an exit status
 
 It needs the extra ``cnstra[cli]``, which this module says where it is missing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from cyclopts import App, CycloptsError, Parameter, validators
 import cnstra
 
 from .drawing import Format
+from .output import Terminal, discard_output, ensure_output, write
 from .problems import CommandError
 
 __all__ = ["run"]
@@ -82,7 +82,7 @@ def graph(
 
     text = draw(find_cns(target), format)
     if output is None:
-        sys.stdout.write(text)
+        write(text)
     else:
         save(text, output)
     return 0
@@ -91,8 +91,7 @@ def graph(
 @app.command
 def info() -> int:
     """Tell which engine is in use and how it was built."""
-    for name, value in cnstra.build_info().items():
-        sys.stdout.write(f"{name}: {value}\n")
+    write("".join(f"{name}: {value}\n" for name, value in cnstra.build_info().items()))
     return 0
 
 
@@ -106,8 +105,11 @@ def run(arguments: Sequence[str]) -> int:
         The exit status.
     """
     try:
-        status = app(list(arguments), exit_on_error=False, print_error=False, result_action="return_value")
-        sys.stdout.flush()
+        ensure_output()
+        console = Terminal()
+        status = app(
+            list(arguments), console=console, exit_on_error=False, print_error=False, result_action="return_value"
+        )
     except CycloptsError as error:
         return _fail(str(error), 2)
     except CommandError as error:
@@ -115,9 +117,9 @@ def run(arguments: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        # Whoever read our output has seen enough, as head does. Nothing more can be written, at exit neither.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        # Whoever read our output has seen enough, as head does; the status is the one of a program that does not ask.
+        discard_output()
+        return 128 + 13
     return status if isinstance(status, int) else 0
 
 

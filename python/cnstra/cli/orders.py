@@ -21,6 +21,7 @@ from cnstra.demo.source import OrderFile
 from cnstra.demo.stores import Stores
 
 from .interrupts import Interrupts
+from .output import Terminal
 from .problems import CommandError
 
 __all__ = ["run_orders"]
@@ -92,7 +93,7 @@ async def _run(
         sys.stderr.write(f"Interrupted: {_standing(stores, monitor.line, total)}{_next_step(data)}.\n")
         return 128 + number
     summary = await summarize(cns, stores)
-    print_report(Console(highlight=False), summary, outcome, engine=cnstra.engine)
+    print_report(Terminal(highlight=False), summary, outcome, engine=cnstra.engine)
     if not summary.consistent:
         raise CommandError("the stores differ; the read store is made anew if you delete its file")
     return 0
