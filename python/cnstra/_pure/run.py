@@ -89,20 +89,26 @@ class Run:
         self.suspended: dict[int, Activation] = {}  # its handler is a task or in a worker
         self.failures: list[Failure] = []
         self.errors: list[Exception] = []  # of activations and listeners, in order
-        # joins: what each holds, how many unfinished activations can still reach it, and which may be due
+        # joins: what each holds, how many unfinished activations can still reach it (those included that are for it and
+        # have not arrived because a listener keeps them back), and which may be due
         self.held: list[list[Activation]] = [[] for _ in graph.join_neuron]
         self.upstream: list[int] = [0] * len(graph.join_neuron)
         self.due: set[int] = set()
 
     # -- reserving: an activation gets its number and is pending
 
-    def reserve(self, dendrite: int, signal: Any, cause: int, hop: int, joined: Sequence[Activation] = ()) -> Activation:
+    def reserve(
+        self, dendrite: int, signal: Any, cause: int, hop: int, joined: Sequence[Activation] = ()
+    ) -> Activation:
         self.last_number += 1
         self.pending += 1
         activation = Activation(self.last_number, cause, hop, dendrite, signal, joined)
         if self.upstream and dendrite != UNKNOWN:
             for join in self.graph.reach[self.graph.dendrite_neuron[dendrite]]:
                 self.upstream[join] += 1
+            own = self.graph.dendrite_join[dendrite]
+            if own is not None:
+                self.upstream[own] += 1
         return activation
 
     def emit(self, collateral: int | None, signal: Any, cause: int, hop: int) -> int:
@@ -125,11 +131,12 @@ class Run:
 
     def append(self, activation: Activation) -> None:
         join = None if activation.dendrite == UNKNOWN else self.graph.dendrite_join[activation.dendrite]
+        if join is not None:
+            self._discount(join)
         if join is None or activation.joined:
             self.queue.append(activation)
         else:
             self.held[join].append(activation)
-            self.due.add(join)
 
     # -- response listeners as barriers (S6)
 
@@ -215,24 +222,27 @@ class Run:
         """What it caused is reserved: nothing more can come of it."""
         if self.upstream and activation.dendrite != UNKNOWN:
             for join in self.graph.reach[self.graph.dendrite_neuron[activation.dendrite]]:
-                self.upstream[join] -= 1
-                if not self.upstream[join]:
-                    self.due.add(join)
+                self._discount(join)
+
+    def _discount(self, join: int) -> None:
+        self.upstream[join] -= 1
+        if not self.upstream[join]:
+            self.due.add(join)
 
     def _join(self) -> None:
         """Activate the joins that nothing unfinished can reach any more, in order (S25)."""
-        for join in sorted(self.due):
+        due, self.due = sorted(self.due), set()
+        for join in due:
             held = self.held[join]
             if held and not self.upstream[join]:
                 self.held[join] = []
                 held.sort(key=_number)  # barriers may have delivered them in another order
                 last = held[-1]
                 hop = max(activation.hop for activation in held)
-                self.queue.append(self.reserve(last.dendrite, last.signal, last.cause, hop, held))
+                self.append(self.reserve(last.dendrite, last.signal, last.cause, hop, held))
                 self.pending -= len(held)
                 for activation in held:
                     self.leave(activation)
-        self.due.clear()
 
     # -- the end of a turn
 

@@ -165,7 +165,7 @@ impl<S, E> Run<S, E> {
         self.last_number += 1;
         self.pending += 1;
         if graph.joins() > 0 && dendrite != UNKNOWN {
-            self.rare().joins.arrive(graph.reach_of(graph.neuron_of(dendrite)));
+            self.rare().joins.expect(graph.reach_of(graph.neuron_of(dendrite)), graph.join_of(dendrite));
         }
         Activation { number: self.last_number, cause, hop, dendrite, signal, joined: None }
     }
@@ -229,14 +229,13 @@ impl<S, E> Run<S, E> {
 
     /// Append a reserved activation to the queue; what is for a join is held instead, until its time has come (S25).
     #[inline]
-    pub fn append(&mut self, graph: &Graph, activation: Activation<S>) {
+    pub fn append(&mut self, graph: &Graph, mut activation: Activation<S>) {
         if graph.joins() > 0
             && activation.dendrite != UNKNOWN
-            && activation.joined.is_none()
             && let Some(join) = graph.join_of(activation.dendrite)
         {
-            self.rare().joins.hold(join, activation);
-            return;
+            let Some(due) = self.rare().joins.arrive(join, activation) else { return };
+            activation = due;
         }
         self.queue.push_back(activation);
     }

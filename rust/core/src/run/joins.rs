@@ -9,8 +9,9 @@ use std::collections::BTreeSet;
 pub(super) struct Joins<S> {
     /// By join: what has arrived.
     pub(super) held: Vec<Vec<Activation<S>>>,
-    /// By join: how many unfinished activations can still reach its neuron. A count, because asking every unfinished
-    /// activation at every settlement would be quadratic.
+    /// By join: how many unfinished activations can still reach its neuron, those included that are for the join and have
+    /// not arrived because a listener keeps them back. A count, because asking every unfinished activation at every
+    /// settlement would be quadratic.
     upstream: Vec<usize>,
     /// Those of which one of the two above has changed in a way that may make it their turn; ordered, so that several
     /// that come due together are activated in the order of the graph.
@@ -30,16 +31,30 @@ impl<S> Joins<S> {
         self.upstream.resize(joins, 0);
     }
 
-    /// An activation that can reach these joins is reserved.
-    pub(super) fn arrive(&mut self, reach: &[JoinId]) {
-        for &join in reach {
+    /// An activation is reserved that can reach these joins, or is on its way to one of its own.
+    pub(super) fn expect(&mut self, reach: &[JoinId], own: Option<JoinId>) {
+        for &join in reach.iter().chain(&own) {
             self.upstream[join as usize] += 1;
         }
     }
 
-    pub(super) fn hold(&mut self, join: JoinId, activation: Activation<S>) {
+    /// One that was expected cannot bring anything more.
+    fn discount(&mut self, join: JoinId) {
+        self.upstream[join as usize] -= 1;
+        if self.upstream[join as usize] == 0 {
+            self.due.insert(join);
+        }
+    }
+
+    /// An activation on its way to its join has arrived. It is held, unless it is what the join is activated with: that
+    /// comes back.
+    pub(super) fn arrive(&mut self, join: JoinId, activation: Activation<S>) -> Option<Activation<S>> {
+        self.discount(join);
+        if activation.joined.is_some() {
+            return Some(activation);
+        }
         self.held[join as usize].push(activation);
-        self.due.insert(join);
+        None
     }
 }
 
@@ -51,10 +66,7 @@ impl<S, E> Run<S, E> {
         if graph.joins() > 0 && dendrite != super::UNKNOWN {
             let joins = &mut self.rare().joins;
             for &join in graph.reach_of(graph.neuron_of(dendrite)) {
-                joins.upstream[join as usize] -= 1;
-                if joins.upstream[join as usize] == 0 {
-                    joins.due.insert(join);
-                }
+                joins.discount(join);
             }
         }
     }
@@ -83,7 +95,7 @@ impl<S, E> Run<S, E> {
                 self.leave(graph, part.dendrite);
             }
             activation.joined = Some(Box::new(held));
-            self.queue.push_back(activation);
+            self.append(graph, activation);
         }
     }
 }

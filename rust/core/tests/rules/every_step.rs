@@ -8,6 +8,9 @@ use crate::world::{Options, World};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use std::collections::BTreeMap;
 
 fn options() -> impl Strategy<Value = Options> {
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>());
@@ -27,7 +30,8 @@ fn options() -> impl Strategy<Value = Options> {
     )
 }
 
-fn play(plan: &Plan, mut options: Options, choices: Vec<u8>) {
+/// What happened, and how often.
+fn play(plan: &Plan, mut options: Options, choices: Vec<u8>) -> BTreeMap<&'static str, usize> {
     let graph = plan.build().unwrap();
     options.fuel = plan.fuel(options.fuel, 80);
     let mut world = World::new(plan, &graph, options, Choices::new(choices));
@@ -38,19 +42,61 @@ fn play(plan: &Plan, mut options: Options, choices: Vec<u8>) {
             assert!(accounted, "never heard of again: {entry:?}");
         }
     }
+    world.events
+}
+
+/// Many runs at a time whose handlers all go on, hardly any slots, and loops that close.
+fn crowd() -> Options {
+    Options { runs: 3, more_runs: 2, dooms: true, closed_loops: true, fuel: 5, ..Options::default() }
+}
+
+fn choices() -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..300)
+}
+
+#[test]
+fn the_cases_are_worth_their_time() {
+    // If the strategies drew nothing but dull runs, the properties below would hold all the same.
+    let mut runner = TestRunner::deterministic();
+    let mut events = BTreeMap::new();
+    for _ in 0..400 {
+        let (plan, options, choices) = (plan(), options(), choices()).new_tree(&mut runner).unwrap().current();
+        for (event, count) in
+            play(&plan, options, choices.clone()).into_iter().chain(play(&plan.crowded(), crowd(), choices))
+        {
+            *events.entry(event).or_insert(0) += count;
+        }
+    }
+    for (event, at_least) in [
+        ("aborted", 50),
+        ("cancelled", 50),
+        ("doomed", 20),
+        ("enqueued", 50),
+        ("fed while draining", 20),
+        ("granted", 500),
+        ("joined several", 200),
+        ("loop closed", 50),
+        ("parked", 200),
+        ("passed over", 20),
+        ("refused", 50),
+        ("settled on another's stack", 50),
+        ("started beside others", 50),
+        ("taken back", 5),
+    ] {
+        assert!(events.get(event).is_some_and(|&count| count >= at_least), "{event} is too rare: {events:#?}");
+    }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
-    fn a_run_is_what_the_model_says(plan in plan(), options in options(), choices in vec(any::<u8>(), 0..300)) {
+    fn a_run_is_what_the_model_says(plan in plan(), options in options(), choices in choices()) {
         play(&plan, options, choices);
     }
 
     #[test]
-    fn slots_go_round_between_runs(plan in plan(), choices in vec(any::<u8>(), 0..300)) {
-        let options = Options { runs: 3, more_runs: 2, dooms: true, closed_loops: true, fuel: 5, ..Options::default() };
-        play(&plan.crowded(), options, choices);
+    fn slots_go_round_between_runs(plan in plan(), choices in choices()) {
+        play(&plan.crowded(), crowd(), choices);
     }
 }

@@ -193,8 +193,12 @@ impl Model {
         for (join, neuron) in (0..).zip(self.join_neurons.clone()) {
             let held = self.numbers(|state| state == State::Held(join));
             let more_may_come = self.entries.iter().any(|entry| {
-                entry.state.is_unfinished()
-                    && entry.neuron.is_some_and(|from| self.reaches[from as usize][neuron as usize])
+                let reaches = entry.neuron.is_some_and(|from| self.reaches[from as usize][neuron as usize]);
+                // Signals of its own that are kept back are on their way too.
+                let is_on_its_way = matches!(entry.state, State::Reserved | State::Parked(_))
+                    && entry.neuron.is_some()
+                    && self.join_of[entry.dendrite as usize] == Some(join);
+                is_on_its_way || (reaches && entry.state.is_unfinished())
             });
             if held.is_empty() || more_may_come {
                 continue;

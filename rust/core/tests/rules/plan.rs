@@ -89,7 +89,12 @@ impl Plan {
                         }
                     }
                 });
-                let does = Behaviour { emits, suspends: *suspends, fails_at: *fails_at };
+                // A join is one handler, whichever of its collaterals it was woken by.
+                let first = made.iter().find(|other| joining.is_some() && other.join == joining);
+                let does = match first {
+                    Some(first) => first.does.clone(),
+                    None => Behaviour { emits, suspends: *suspends, fails_at: *fails_at },
+                };
                 made.push(Dendrite { collateral, join: joining, does });
             }
             neurons.push(Neuron { emits, dendrites: made, limit: *limit });
@@ -166,6 +171,20 @@ impl Plan {
         for dendrite in self.neurons.iter_mut().flat_map(|neuron| &mut neuron.dendrites) {
             dendrite.does.suspends = false;
             dendrite.does.fails_at = None;
+        }
+        self
+    }
+
+    pub(crate) fn without_failures(mut self) -> Self {
+        for dendrite in self.neurons.iter_mut().flat_map(|neuron| &mut neuron.dendrites) {
+            dendrite.does.fails_at = None;
+        }
+        self
+    }
+
+    pub(crate) fn without_joins(mut self) -> Self {
+        for dendrite in self.neurons.iter_mut().flat_map(|neuron| &mut neuron.dendrites) {
+            dendrite.join = None;
         }
         self
     }

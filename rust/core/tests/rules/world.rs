@@ -10,7 +10,7 @@ use cnstra_core::{
     Activation, CollateralId, DendriteId, Graph, NeuronId, Number, Phase, Run, Slots, Taken, Ticket, UNKNOWN,
 };
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeSet, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 
 /// What may happen beside what must.
@@ -95,6 +95,8 @@ pub(crate) struct World<'a> {
     failed: HashSet<u64>,
     /// How many tasks may still be fed from outside.
     feedings: usize,
+    /// How often what happened.
+    pub(crate) events: BTreeMap<&'static str, usize>,
 }
 
 fn identity(of: impl Hash) -> u64 {
@@ -129,6 +131,7 @@ impl<'a> World<'a> {
             emissions: 0,
             failed: HashSet::new(),
             feedings: 6,
+            events: BTreeMap::new(),
         }
     }
 
@@ -182,6 +185,10 @@ impl<'a> World<'a> {
             Task { dendrite, signal, hop, parts: parts(activation) }
         };
         self.runs[at].run.frontier().iter().map(task).collect()
+    }
+
+    fn note(&mut self, event: &'static str) {
+        *self.events.entry(event).or_insert(0) += 1;
     }
 
     // -- what happens from outside of turns
@@ -241,6 +248,7 @@ impl<'a> World<'a> {
             2 if self.options.enqueues => self.enqueue(at),
             3 if self.options.more_runs > 0 => {
                 self.options.more_runs -= 1;
+                self.note("started beside others");
                 self.stimulate();
             }
             4 if self.options.dooms => self.doom(at),
@@ -260,11 +268,13 @@ impl<'a> World<'a> {
         if let Some((at, number)) = found
             && self.runs[at].run.phase == Phase::Idle
         {
+            self.note("settled on another's stack");
             self.feed(at, Job::Settled(number));
         }
     }
 
     fn abort(&mut self, at: usize, cancel: bool) {
+        self.note(if cancel { "cancelled" } else { "aborted" });
         let driven = &mut self.runs[at];
         driven.run.aborted = true;
         driven.run.cancelled |= cancel;
@@ -281,6 +291,7 @@ impl<'a> World<'a> {
             return;
         }
         self.feedings -= 1;
+        self.note("enqueued");
         let dendrites = self.plan.dendrites();
         let mut tasks = Vec::new();
         for _ in 0..=self.choices.below(2) {
@@ -385,6 +396,7 @@ impl<'a> World<'a> {
             if self.runs[at].run.end_turn() {
                 return;
             }
+            self.note("fed while draining");
         }
     }
 
@@ -444,6 +456,7 @@ impl<'a> World<'a> {
         let error = error.or((activation.dendrite == UNKNOWN).then_some(17)).or(too_long.then_some(14));
         let number = activation.number;
         if let Some(error) = error {
+            self.note(if granted { "doomed" } else { "refused" });
             let Driven { run, model, .. } = &mut self.runs[at];
             let dendrite = activation.dendrite;
             run.settle_pending();
@@ -458,6 +471,9 @@ impl<'a> World<'a> {
             model.entry(number).state = State::Waiting(ticket);
             run.wait(activation, ticket);
             return;
+        }
+        if activation.joined.as_ref().is_some_and(|parts| parts.len() > 1) {
+            self.note("joined several");
         }
         let (dendrite, signal) = (activation.dendrite, activation.signal);
         let Driven { run, model, started, .. } = &mut self.runs[at];
@@ -500,7 +516,8 @@ impl<'a> World<'a> {
             self.check(at);
         } else {
             let units = units(&activation);
-            let own = identity(&units);
+            // A join is the same whatever the order in which its signals were emitted.
+            let own = identity(units.iter().collect::<BTreeSet<_>>());
             let fuel = match &activation.joined {
                 None => activation.signal.fuel,
                 Some(parts) => parts.iter().map(|part| part.signal.fuel).max().unwrap(),
@@ -550,6 +567,7 @@ impl<'a> World<'a> {
             }
             let Driven { run, model, .. } = &mut self.runs[at];
             if self.options.barriers && self.choices.rarely(3) {
+                *self.events.entry("parked").or_insert(0) += 1;
                 let ticket = run.park(count);
                 assert!(!model.barriers.contains(&ticket));
                 model.park(count, ticket);
@@ -571,6 +589,7 @@ impl<'a> World<'a> {
 
     /// Its loop is closed: it ends whatever is in flight.
     fn abandon(&mut self, at: usize) {
+        self.note("loop closed");
         let Driven { run, model, .. } = &mut self.runs[at];
         (run.aborted, model.aborted) = (true, true);
         self.end(at);
@@ -648,8 +667,10 @@ impl<'a> World<'a> {
             line.holders.insert(heir);
             line.check();
             if self.grant(heir, None) {
+                self.note("granted");
                 return;
             }
+            self.note("passed over");
             holder = heir;
         }
     }
@@ -663,6 +684,7 @@ impl<'a> World<'a> {
         if !waits || self.post(at) {
             return waits;
         }
+        self.note("taken back");
         let Driven { run, model, .. } = &mut self.runs[at];
         assert_eq!(run.ungrant(number), error);
         model.ungrant(number);
