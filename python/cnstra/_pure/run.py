@@ -8,7 +8,7 @@ the moment it is reserved until it has settled; together they are the frontier (
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from itertools import chain
 from typing import Any
@@ -63,7 +63,7 @@ class Run:
     __slots__ = (
         "aborted", "active", "cancelled", "concurrency", "current", "due", "errors", "failures", "fed", "graph",
         "granted", "held", "last_number", "last_ticket", "listening", "parked", "pending", "phase", "queue",
-        "reserved", "suspended", "upstream", "waiting",
+        "reserved", "suspended", "taken", "upstream", "waiting",
     )  # fmt: skip
 
     def __init__(self, graph: Graph, concurrency: int | None) -> None:
@@ -85,6 +85,7 @@ class Run:
         self.queue: deque[Activation] = deque()
         self.waiting: dict[int, Activation] = {}  # for a slot, by number
         self.granted: deque[tuple[Activation, Exception | None]] = deque()  # got their slot, or never will
+        self.taken: Activation | None = None  # and neither entered nor set to wait: the lock is let go of in between
         self.current: Activation | None = None  # its handler is on the stack
         self.suspended: dict[int, Activation] = {}  # its handler is a task or in a worker
         self.failures: list[Failure] = []
@@ -163,14 +164,16 @@ class Run:
             if self.due:
                 self._join()
             if self.granted:
-                activation, error = self.granted.popleft()
-                return activation, error is None, error
+                self.taken, error = self.granted.popleft()
+                return self.taken, error is None, error
             if self.queue and (self.concurrency is None or self.active + len(self.waiting) < self.concurrency):
-                return self.queue.popleft(), False, None
+                self.taken = self.queue.popleft()
+                return self.taken, False, None
         self.phase = Phase.DRAINING
         return None
 
     def wait(self, activation: Activation, ticket: int) -> None:
+        self.taken = None
         activation.ticket = ticket
         self.waiting[activation.number] = activation
 
@@ -194,7 +197,7 @@ class Run:
     def enter(self, activation: Activation) -> None:
         self.pending -= 1
         self.active += 1
-        self.current = activation
+        self.taken, self.current = None, activation
 
     def suspend(self, activation: Activation) -> None:
         self.current = None
@@ -212,6 +215,7 @@ class Run:
             self.active -= 1
         else:
             self.pending -= 1  # failed without having been entered
+            self.taken = None
 
     def fail(self, activation: Activation, error: BaseException | None, aborted: bool = False) -> None:
         self.failures.append(Failure(activation, error, aborted))
@@ -284,12 +288,12 @@ class Run:
         left = self.unfinished()
         for collection in (self.reserved, self.parked, self.queue, self.waiting, self.granted, self.suspended):
             collection.clear()
-        self.current = None
+        self.taken = self.current = None
         self.held = []
         return left
 
     def _unfinished(self) -> Iterator[Activation]:
-        current: Iterable[Activation] = () if self.current is None else (self.current,)
+        current = (activation for activation in (self.taken, self.current) if activation is not None)
         return chain(
             current, self.suspended.values(), (activation for activation, _ in self.granted), self.waiting.values(),
             self.queue, *self.held, *self.parked.values(), self.reserved,
