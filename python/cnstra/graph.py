@@ -59,7 +59,7 @@ def neuron(
 @overload
 def neuron(
     name: str,
-    axon: Mapping[str, Carries[P]],
+    axon: Mapping[str, Carries[P]] | MappingAxon[P],
     *,
     concurrency: int | None = None,
     max_duration: float | None = None,
@@ -137,7 +137,7 @@ class NeuronFactory(Generic[C, S]):
     def neuron(
         self,
         name: str,
-        axon: Mapping[str, Carries[P]],
+        axon: Mapping[str, Carries[P]] | MappingAxon[P],
         *,
         concurrency: int | None = None,
         max_duration: float | None = None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from functools import cached_property
-from typing import Any, NamedTuple, Never
+from typing import Any, NamedTuple, Never, Self
 
 from ._engine import Collateral, Signal, components
 from .dendrite import Dendrite
@@ -258,6 +258,12 @@ class Network:
 
     def __repr__(self) -> str:
         return f"<Network of {_count(self._neurons, 'neuron')} and {_count(self._subscribers, 'collateral')}>"
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any], /) -> Self:
+        return self
 
     def __reduce__(self) -> Never:
         raise TypeError(f"{self!r} cannot be pickled: build it again, and carry signals and tasks by dump and load")

@@ -1,5 +1,8 @@
 """The class of neurons: named data that the engines read, and the methods that add dendrites to it."""
 
+# mypy: disable-error-code="overload-overlap"
+# (of bind: see there)
+
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -209,8 +212,13 @@ class Neuron(HandlerUnit, Generic[A, E, C, S]):
         """
         return self._wire(True, collaterals, collateral, response)
 
+    # The last form, with handlers by name, would also take none; that is the others' case, which come first.
     @overload
-    def bind(self, axon: Axon[E2], /) -> Wiring[E2, A, E, C, S]: ...  # type: ignore[overload-overlap]
+    def bind(self, axon: Axon[E2], /) -> Wiring[E2, A, E, C, S]: ...  # pyright: ignore[reportOverlappingOverload]
+    @overload
+    def bind(self, axon: MappingAxon[P] | Mapping[str, Carries[P]], /) -> Wiring[P, A, E, C, S]: ...
+    @overload
+    def bind(self, axon: Mapping[str, Carries[Any]], /) -> Wiring[Any, A, E, C, S]: ...
     @overload
     def bind(
         self,

@@ -61,7 +61,7 @@ class Outer:
     class Inside: ...
 
     class InsideAxon(Axon[Inside]):
-        inside: Collateral[Inside]  # noqa: F821 - the defining frame, which checkers do not look at
+        inside: Collateral[Inside]  # type: ignore[name-defined] # noqa: F821 - not in the scope that checkers see
 
 
 def nested_class() -> type[Axon[Any]]:
@@ -71,7 +71,7 @@ def nested_class() -> type[Axon[Any]]:
         class Deep: ...
 
         class DeepAxon(Axon[Deep | Local]):
-            deep: Collateral[Deep]  # noqa: F821 - see above
+            deep: Collateral[Deep]  # type: ignore[name-defined] # noqa: F821
             local: Collateral[Local]
 
     return Holder.DeepAxon

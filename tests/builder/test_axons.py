@@ -61,7 +61,7 @@ def test_attributes_are_read_only() -> None:
     with pytest.raises(AttributeError, match=r"UserAxon\.created cannot be set"):
         axon.created = collateral("other", Created)
     with pytest.raises(AttributeError, match=r"UserAxon\.other cannot be set"):
-        axon.other = 3  # type: ignore[attr-defined]
+        axon.other = 3
     with pytest.raises(AttributeError, match=r"UserAxon\.created cannot be deleted"):
         del axon.created
     with pytest.raises(AttributeError, match=r"'UserAxon' object has no attribute 'removed'"):
@@ -345,9 +345,9 @@ def test_two_axons_in_one() -> None:
 
     with pytest.raises(TypeError, match=r"Renamed \(renamed\) is missing in the type argument"):
 
-        class Both(First, Second): ...  # type: ignore[misc]
+        class Both(First, Second): ...
 
-    class Said(First, Second, Axon[Created | Renamed]): ...  # type: ignore[misc]
+    class Said(First, Second, Axon[Created | Renamed]): ...
 
     assert list(vars(Said())) == ["created", "renamed"]
 
@@ -375,7 +375,7 @@ def test_overrides_of_init_subclass() -> None:
 
 def test_a_mapping_becomes_an_axon() -> None:
     first, second = collateral("first", int), collateral("second", str)
-    given = {"first": first, "the second": second}
+    given: dict[str, Any] = {"first": first, "the second": second}
     made = neuron("n", given)
     given.clear()
     axon = made.axon
@@ -393,7 +393,7 @@ def test_a_mapping_becomes_an_axon() -> None:
     with pytest.raises(KeyError, match="third"):
         axon["third"]
     with pytest.raises(AttributeError, match="cannot be set"):
-        axon.first = second  # type: ignore[misc, assignment]
+        axon.first = second
     with pytest.raises(AttributeError, match="cannot be deleted"):
         del axon.first
     assert copy.deepcopy(axon) is axon

@@ -7,7 +7,7 @@ import copy
 import pickle
 import re
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -61,19 +61,35 @@ def test_names_and_identity() -> None:
 
 
 @pytest.mark.parametrize(
-    ("make", "error", "message"),
+    ("make", "arguments", "error", "message"),
     [
-        (lambda: afferent_path(3), TypeError, "the name of an afferent path must be a str, not int"),
-        (lambda: afferent_path(""), ValueError, "the name of an afferent path must not be empty"),
-        (lambda: afferent_path("a", "b"), TypeError, "afferent path 'a': parent must be an afferent path, not str"),
-        (lambda: modality(None), TypeError, "the name of a modality must be a str, not NoneType"),
-        (lambda: modality(""), ValueError, "the name of a modality must not be empty"),
-        (lambda: modality("a", ["b"]), TypeError, "modality 'a': paths must be afferent paths, not str"),
+        (afferent_path, (3,), TypeError, "the name of an afferent path must be a str, not int"),
+        (afferent_path, ("",), ValueError, "the name of an afferent path must not be empty"),
+        (
+            afferent_path,
+            (
+                "a",
+                "b",
+            ),
+            TypeError,
+            "afferent path 'a': parent must be an afferent path, not str",
+        ),
+        (modality, (None,), TypeError, "the name of a modality must be a str, not NoneType"),
+        (modality, ("",), ValueError, "the name of a modality must not be empty"),
+        (
+            modality,
+            (
+                "a",
+                ["b"],
+            ),
+            TypeError,
+            "modality 'a': paths must be afferent paths, not str",
+        ),
     ],
 )
-def test_bad_names(make: Callable[[], Any], error: type[Exception], message: str) -> None:
+def test_bad_names(make: Callable[..., Any], arguments: tuple[Any, ...], error: type[Exception], message: str) -> None:
     with pytest.raises(error, match=message):
-        make()
+        make(*arguments)
 
 
 # --- picking
@@ -201,7 +217,7 @@ def test_arguments_of_handlers_and_output() -> None:
 
 
 def test_without_output_the_result_is_the_answer() -> None:
-    made = neuron("n").modality_dendrite(collateral=ask, modality=http, default=lambda payload: 3)
+    made = neuron("n").modality_dendrite(collateral=ask, modality=http, default=cast("Any", len))
     run = CNS([made]).stimulate(ask.create_signal("?"), modality=http)
     assert [type(e).__name__ for e in run.exception().exceptions] == ["InvalidResponseError"]  # type: ignore[union-attr]
 

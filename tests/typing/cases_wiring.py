@@ -288,3 +288,32 @@ def opens(_: None, axon: IntBox) -> Signal[int]:
 @box.dendrite(tick)  # error: a str is not in the box
 def opens_wrong(_: None, axon: IntBox) -> Signal[str]:
     return n2.create_signal("3")
+
+
+# --- binding mappings
+
+
+neuron("same", loose.axon)
+
+
+@sink.bind({"a": a, "also": n5})
+def bound_mapping(payload: A) -> None: ...
+
+
+@sink.bind({"a": a, "b": b})
+def bound_mixture(payload: A | B) -> None: ...
+
+
+@sink.bind(loose.axon)
+async def bound_mapping_axon(payload: int) -> None: ...
+
+
+@sink.bind(loose.axon)  # error: its payloads are int
+def wrongly_bound(payload: str) -> None: ...
+
+
+@sink.bind({"a": a, "also": n5})  # error: its payloads are A
+def wrongly_bound_mapping(payload: B) -> None: ...
+
+
+sink.bind({"a": a, "b": b}, a=lambda payload: None, b=lambda payload: None).bind(loose.axon, first=print, second=print)

@@ -72,7 +72,7 @@ def checked(
     project = tmp_path_factory.mktemp(name)
     for case in CASES:
         shutil.copy(HERE / case, project)
-    return name, CHECKERS[name](project, pytestconfig.cache.mkdir(f"typing-{name}"))  # type: ignore[union-attr]
+    return name, CHECKERS[name](project, pytestconfig.cache.mkdir(f"typing-{name}"))
 
 
 @pytest.mark.once
