@@ -514,14 +514,11 @@ def components(edges: Sequence[Sequence[int]], /) -> list[list[int]]:
     """The strongly connected components of a graph.
 
     Args:
-        edges: the successors of each node, by number from 0.
+        edges: the successors of each node, by number; numbers go from 0 to ``len(edges) - 1``.
 
     Returns:
         The components in reverse topological order, each after all that it can reach; nodes ascend within one. Linear
         in time and memory, without recursion.
-
-    Raises:
-        IndexError: an edge leads to a node that there is none of.
     """
 
 def build_info() -> dict[str, str]:
