@@ -128,7 +128,7 @@ def optional_parts() -> set[str]:
 
 
 def sources() -> list[Path]:
-    return sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi"), *(ROOT / "rust").rglob("*.rs")])
+    return sorted([*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.pyi"), *(ROOT / "rust").glob("*/src/**/*.rs")])
 
 
 def in_fresh_process(code: str, **environment: str) -> str:
