@@ -257,7 +257,7 @@ class Loop:
 
     # -- the runs that live here
 
-    def hold(self, run: Any, _has_tasks: bool = False) -> None:
+    def hold(self, run: Any) -> None:
         """Keep an unfinished run alive, and abort it when the loop shuts down (S9)."""
         self.live[run] = None
         if self._keeper is None:

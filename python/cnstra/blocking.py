@@ -80,7 +80,7 @@ class Blocking:
                 # Posted between the last look and the closing: a worker that has returned still gives its slot back.
                 self._mail.get()()
 
-    def hold(self, run: Any, has_tasks: bool) -> None:
+    def hold(self, run: Any) -> None:
         """The caller's stack holds the run."""
 
     def let_go(self, run: Any) -> None:

@@ -63,7 +63,8 @@ class StimulationFailed(StimulationError, ExceptionGroup[Exception]):
     ``except*`` works on it; ``Stimulation.failed_tasks`` has the same as data.
     """
 
-    def derive(self, excs: Sequence[Exception], /) -> StimulationFailed:
+    # typeshed wants an overload for groups of BaseExceptions, which this one never holds.
+    def derive(self, excs: Sequence[Exception], /) -> StimulationFailed:  # type: ignore[override]
         """Make a group of the same kind for ``split``, ``subgroup`` and ``except*``."""
         return StimulationFailed(self.message, excs)
 

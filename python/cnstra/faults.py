@@ -65,7 +65,8 @@ def owned_twice(collateral: str, first: str, second: str) -> GraphError:
 def join_reaches_itself(neuron: str, cycle: Sequence[str]) -> GraphError:
     through = ", ".join(repr(name) for name in cycle)
     return GraphError(
-        f"the join of neuron {neuron!r} could reach itself, so it would wait for itself: break the cycle through {through}"
+        f"the join of neuron {neuron!r} could reach itself, so it would wait for itself: "
+        f"break the cycle through {through}"
     )
 
 
@@ -218,11 +219,15 @@ def check_abort_signal(value: Any) -> None:
     from .abort import AbortSignal
 
     if not isinstance(value, AbortSignal):
-        raise TypeError(f"abort_signal must be an AbortSignal, not {type(value).__name__}: use AbortController().signal")
+        raise TypeError(
+            f"abort_signal must be an AbortSignal, not {type(value).__name__}: use AbortController().signal"
+        )
 
 
 def check_context_store(value: Any) -> None:
-    missing = [name for name in ("get", "set", "delete", "get_all", "set_all") if not callable(getattr(value, name, None))]
+    missing = [
+        name for name in ("get", "set", "delete", "get_all", "set_all") if not callable(getattr(value, name, None))
+    ]
     if missing:
         raise TypeError(f"context_store must be a ContextStore; {type(value).__name__} lacks {', '.join(missing)}")
 

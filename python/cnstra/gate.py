@@ -46,7 +46,8 @@ class StimulationGate:
         self._options = options
         self._run: Stimulation | None = None
         self._lock = Lock()
-        cns._prepare(signal, **options)  # what is wrong with them is said here, not at the first drain
+        # What is wrong with them is said here, not at the first drain.
+        _ = cns._prepare(signal, **options)
 
     def drain(self) -> Stimulation:
         """The run that is going on, or a new one; also when called from inside that run.

@@ -1,8 +1,16 @@
 """The pure-Python engine: the readable form of the rules, and the drop-in reference of the native one.
 
-``graph``, ``run``, ``slots`` and ``components`` are the scheduler: plain data and short steps on it, as in ``rust/core``.
-``engine`` compiles and starts; ``drive`` is the dispatch loop; ``announce`` tells listeners; ``handler``, ``signal``,
-``context``, ``response`` and ``stimulation`` are what Python code sees, as in ``rust/py``.
+The scheduler, plain data and short steps on it, as in ``rust/core``:
+
+    graph, components, run, slots
+
+What calls handlers and listeners, as in ``rust/py``:
+
+    engine, options, handler    compile a graph, and start runs on it
+    drive                       the dispatch loop
+    enter, settle, announce     an activation's life: called, finished, told to listeners
+    feed, grants, abort         what reaches a run from outside; how it ends
+    signal, context, response, stimulation    what Python code sees
 """
 
 from __future__ import annotations
@@ -18,6 +26,7 @@ __all__ = ["Collateral", "Context", "Drain", "Engine", "Response", "Signal", "St
 
 
 def build_info() -> dict[str, str]:
+    """What this engine is: its name, the version of cnstra, and the interpreter; all values ``str``."""
     import platform
 
     from .._version import __version__

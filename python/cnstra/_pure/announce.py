@@ -6,12 +6,22 @@ from collections.abc import Sequence
 from typing import Any
 
 from .. import aio, faults
+from . import feed
+from .abort import abort_here
 from .handler import Handler
 from .response import Drain, Response
-from .run import Activation
+from .run import UNKNOWN, Activation
 from .signal import Signal
 
-__all__ = ["announce", "drain"]
+__all__ = ["announce", "announce_entry", "drain"]
+
+
+def announce_entry(stim: Any, signals: Sequence[Signal]) -> None:
+    """The run is entered: one response per signal, or one without output (S17)."""
+    run = stim._run
+    with stim._lock:
+        counts = [run.emit(stim._engine._number_of(signal), signal, 0, 1) for signal in signals]
+    announce(stim, None, None, signals, counts, None)
 
 
 def announce(
@@ -126,7 +136,7 @@ class _Barrier:
         step, value = stim._host.start(coroutine, (stim, 0))
         if step is aio.Step.SUSPENDED:
             self.unsettled += 1
-            stim._watch(value, self.settled)
+            feed.watch(stim, value, self.settled)
         elif step is not aio.Step.FINISHED:
             self._failed(value, step is aio.Step.CANCELLED)
 
@@ -138,10 +148,10 @@ class _Barrier:
             if not isinstance(error, KeyboardInterrupt | SystemExit):
                 self._failed(error, task.cancelling() > 0)
             else:
-                self.stim._abort_here(error)
+                abort_here(self.stim, error)
         self.unsettled -= 1
         if not self.unsettled:
-            self.stim._feed(self._unpark)
+            feed.feed(self.stim, self._unpark)
 
     def _unpark(self) -> None:
         with self.stim._lock:
@@ -150,7 +160,7 @@ class _Barrier:
     def _failed(self, error: BaseException, cancelled: bool) -> None:
         if cancelled and aio.is_cancellation(error):
             if not self.stim._run.cancelled:
-                self.stim._abort_here(error)
+                abort_here(self.stim, error)
         else:
             _listener_failed(self.stim, error, "response")
 
@@ -169,7 +179,7 @@ def _listener_failed(stim: Any, error: BaseException, kind: str) -> None:
 def drain(stim: Any) -> None:
     """The turn is over: announce the batch boundary (S7)."""
     run = stim._run
-    stim._clean_contexts()
+    clean_contexts(stim)
     listeners = (*stim._local_drains, *stim._engine._drain_listeners)
     if not listeners:
         return
@@ -190,3 +200,13 @@ def drain(stim: Any) -> None:
                 fatal = fatal or error
     if fatal is not None:
         raise fatal
+
+
+def clean_contexts(stim: Any) -> None:
+    """S15: at the end of a turn, drop the values of neurons that nothing unfinished can reach."""
+    if not stim._engine._auto_cleanup or not stim._owns_store or stim._store is None:
+        return
+    with stim._lock:
+        unfinished = {activation.dendrite for activation in stim._run.unfinished()} - {UNKNOWN}
+    for name in stim._engine._unreachable(unfinished, stim._store.get_all()):
+        stim._store.delete(name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import Any, Never, final
+from typing import Any, Never, Self, final
 
 from .run import Activation
 
@@ -20,7 +20,7 @@ class Context:
     _name: str
     _activation: Activation
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Never:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         raise TypeError("contexts are made by the engine, for handlers that take (payload, axon, ctx)")
 
     def __init_subclass__(cls) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from .. import aio, faults
 from ..blocking import Blocking
-from . import drive
+from .announce import announce_entry
 from .graph import DendriteSpec, Graph, JoinReachesItself, NeuronSpec, OwnedTwice
 from .handler import Handler
 from .options import Options
@@ -127,7 +127,7 @@ class Engine:
         signals = [signal] if type(signal) is Signal else _check_signals(signal)
         checked = Options("stimulate", options)
         host = aio.current() or Blocking()
-        return Stimulation._make(self, host, checked, lambda stim: drive.dispatch_entry(stim, signals), _tap)
+        return Stimulation._make(self, host, checked, lambda stim: announce_entry(stim, signals), _tap)
 
     # -- listeners (S6, S7); tuples, so that a snapshot is a reference
 
@@ -166,7 +166,7 @@ class Engine:
         places = self._places.get((id(task.neuron), id(task.signal._collateral)), ())
         if task.dendrite >= len(places):
             return UNKNOWN
-        dendrite = places[task.dendrite]
+        dendrite: int = places[task.dendrite]
         if task.joined and not (
             self._handlers[dendrite].is_join and all(self._find(part) != UNKNOWN for part in task.joined)
         ):
@@ -209,15 +209,15 @@ def _check_neurons(neurons: Iterable[Any]) -> tuple[Any, ...]:
     if not isinstance(neurons, Iterable):
         raise faults.not_a_neuron(neurons)
     found: dict[str, Any] = {}
-    for neuron in neurons:
-        if type(neuron) is not Neuron:
-            raise faults.not_a_neuron(neuron)
-        known = found.get(neuron._name)
-        if known is neuron:
-            raise faults.duplicate_neuron(neuron._name)
-        if known is not None:
-            raise faults.duplicate_neuron_name(neuron._name)
-        found[neuron._name] = neuron
+    given: Any
+    for count, given in enumerate(neurons):
+        if type(given) is not Neuron:
+            raise faults.not_a_neuron(given)
+        known = found.setdefault(given._name, given)
+        if known is not given:
+            raise faults.duplicate_neuron_name(given._name)
+        if len(found) == count:
+            raise faults.duplicate_neuron(given._name)
     return tuple(found.values())
 
 

@@ -46,10 +46,19 @@ class JoinReachesItself(Exception):
 class Graph:
     """An immutable graph; built once in time linear in neurons, dendrites and emissions."""
 
-    __slots__ = ("dendrite_join", "dendrite_neuron", "emits", "first_dendrite", "join_neuron", "owner", "reach", "subscribers")
+    __slots__ = (
+        "dendrite_join",
+        "dendrite_neuron",
+        "emits",
+        "first_dendrite",
+        "join_neuron",
+        "owner",
+        "reach",
+        "subscribers",
+    )
 
     def __init__(self, neurons: Sequence[NeuronSpec], collaterals: int) -> None:
-        # Dendrites are numbered by neuron, then by place in it: that is also the order of a collateral's subscribers (S1).
+        # Dendrites are numbered by neuron, then by place in it, which is the order of a collateral's subscribers (S1).
         self.dendrite_neuron: list[int] = []
         self.dendrite_join: list[int | None] = []
         self.first_dendrite: list[int] = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Never, final
+from typing import Any, Never, Self, final
 
 __all__ = ["Drain", "Response"]
 
@@ -12,7 +12,7 @@ class _View:
 
     __slots__ = ()
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Never:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         raise TypeError(f"a {cls.__name__} is made by the engine, for listeners")
 
     def __setattr__(self, name: str, value: Any) -> Never:
@@ -39,6 +39,9 @@ class Response(_View):
     )  # fmt: skip
 
     stimulation: Any
+    neuron: Any
+    output_signal: Any
+    error: Any
     _activation: Any
     _caused: Any
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import types
-from typing import Any, Never, final
+from typing import Any, Never, Self, final
 
 __all__ = ["Collateral", "Signal"]
 
@@ -15,6 +15,9 @@ class Collateral:
     """A named, typed channel; signals are routed by its identity, never by its name."""
 
     __slots__ = ("__weakref__", "_name", "_payload_type")
+
+    _name: str
+    _payload_type: Any
 
     def __new__(cls, name: str, payload_type: Any = None, /) -> Collateral:
         if not isinstance(name, str):
@@ -95,7 +98,7 @@ class Signal:
     _collateral: Collateral
     _payload: Any
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Never:
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
         raise TypeError("signals are made by a collateral: use collateral.create_signal(payload)")
 
     def __init_subclass__(cls) -> None:

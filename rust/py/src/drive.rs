@@ -37,9 +37,18 @@ impl Driving {
         Self
     }
 
-    fn innermost(py: Python<'_>) -> Option<(Bound<'_, Stimulation>, u64)> {
-        DRIVING
-            .with(|driving| driving.borrow().last().map(|(stim, number)| (stim.clone_ref(py).into_bound(py), *number)))
+    /// Who waits for whom if this run blocks the thread: each run that the thread is in, and the handler above it.
+    fn awaits<'py>(stim: &Bound<'py, Stimulation>) -> Vec<(Bound<'py, Stimulation>, (Bound<'py, Stimulation>, u64))> {
+        let py = stim.py();
+        let above: Vec<(Bound<'py, Stimulation>, u64)> = DRIVING.with(|driving| {
+            driving.borrow().iter().map(|(run, number)| (run.clone_ref(py).into_bound(py), *number)).collect()
+        });
+        let runs = above.iter().skip(1).map(|(run, _)| run.clone()).chain([stim.clone()]).collect::<Vec<_>>();
+        let owner = |(run, number): (Bound<'py, Stimulation>, u64)| {
+            let number = if number > 0 { number } else { run.get().current_number() };
+            (run, number)
+        };
+        runs.into_iter().zip(above.into_iter().map(owner)).collect()
     }
 }
 
@@ -74,23 +83,28 @@ pub(crate) fn begin(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     Ok(())
 }
 
-/// Wait for what feeds the run; a handler that this thread is in cannot give its slot back before.
+/// Wait for what feeds the run; the handlers that this thread is in cannot give their slots back before.
 fn block(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let left = this.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());
-    let owner = Driving::innermost(py).map(|(above, number)| {
-        let number = if number > 0 { number } else { above.get().current_number() };
-        (above, number)
-    });
     let graph = names::deadlock(py)?;
-    if let Some(owner) = &owner {
-        graph.getattr(intern!(py, "begin_await"))?.call1((stim, owner))?;
+    let awaits = Driving::awaits(stim);
+    let mut begun = 0;
+    let mut driven = Ok(());
+    for (awaited, owner) in &awaits {
+        driven = graph.getattr(intern!(py, "begin_await"))?.call1((awaited, owner)).map(drop);
+        if driven.is_err() {
+            break;
+        }
+        begun += 1;
     }
-    let driven = this.host(py)?.object.call_method1(py, intern!(py, "drive"), (stim, left));
-    if let Some(owner) = &owner {
-        graph.getattr(intern!(py, "end_await"))?.call1((stim, owner))?;
+    if driven.is_ok() {
+        driven = this.host(py)?.object.call_method1(py, intern!(py, "drive"), (stim, left)).map(drop);
     }
-    driven.map(drop)
+    for (awaited, owner) in awaits.iter().take(begun) {
+        graph.getattr(intern!(py, "end_await"))?.call1((awaited, owner))?;
+    }
+    driven
 }
 
 /// Run a turn that has begun, in the run's context, and further ones while drain listeners feed the run.
@@ -104,8 +118,7 @@ pub(crate) fn turn(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     match driven {
         Ok(driven) => {
             if !this.is_done() {
-                let has_tasks = !this.lock().tasks.is_empty();
-                this.host(py)?.object.call_method1(py, intern!(py, "hold"), (stim, has_tasks))?;
+                this.host(py)?.object.call_method1(py, intern!(py, "hold"), (stim,))?;
             }
             driven
         }

@@ -229,6 +229,10 @@ pub(crate) fn finish_worker(
         Some(error) => Err(PyErr::from_value(error.into_bound(py))),
     };
     let cancelled = this.lock().run.cancelled;
+    if let (Ok(value), true) = (&result, cancelled) {
+        // Nobody will await what it may have returned.
+        names::aio(py)?.getattr(intern!(py, "discard"))?.call1((value,))?;
+    }
     if let (Ok(value), false) = (&result, cancelled)
         && !is_answer(value)
     {
