@@ -4,7 +4,7 @@
 //! engine, which is the readable form of the rules (S1–S25) that the comments refer to.
 //!
 //! - [`graph`]: the compiled graph, numbers in flat arrays
-//! - [`components`]: strongly connected components, without recursion
+//! - [`mod@components`]: strongly connected components, without recursion
 //! - [`run`]: one run: its queue, counters and completion; under it what an activation is, joins, and the frontier
 //! - [`slots`]: the places of a neuron with a `concurrency`
 //! - [`error`]: why a graph cannot be compiled

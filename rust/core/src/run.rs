@@ -14,9 +14,11 @@
 mod activation;
 mod frontier;
 mod joins;
+mod taking;
 
 pub use activation::{Activation, Failure, Number, UNKNOWN};
 pub use frontier::Left;
+pub use taking::Taken;
 
 use crate::graph::{CollateralId, DendriteId, Graph};
 use crate::slots::Ticket;
@@ -34,15 +36,6 @@ pub enum Phase {
     Draining,
     /// Over: nothing feeds it any more.
     Ended,
-}
-
-/// What a run wants started next.
-#[derive(Debug)]
-pub enum Taken<S, E> {
-    /// From the queue: it may still have to wait for a slot.
-    Queued(Activation<S>),
-    /// It has waited for its slot, and has it; or, with an error, never will.
-    Granted(Activation<S>, Option<E>),
 }
 
 /// The scheduler's view of one run. `S` is a signal, `E` an error.
@@ -266,82 +259,7 @@ impl<S, E> Run<S, E> {
         }
     }
 
-    // -- taking, waiting for slots, entering
-
-    /// Take the activation that is to be started now: one that was granted its slot, else the oldest of the queue, if
-    /// the run may start one (S3, S11). It is nowhere in the run until it is entered, set to wait, or failed.
-    ///
-    /// # Returns
-    /// `None` ends the dispatch: from here on what feeds the run needs a further turn.
-    #[inline]
-    pub fn next(&mut self, graph: &Graph) -> Option<Taken<S, E>>
-    where
-        S: Clone,
-    {
-        if !self.aborted {
-            let mut waiting = 0;
-            if self.rare.is_some() {
-                if graph.joins() > 0 {
-                    self.join(graph);
-                }
-                let rare = self.rare();
-                if let Some((activation, error)) = rare.granted.pop_front() {
-                    return Some(Taken::Granted(activation, error));
-                }
-                waiting = rare.waiting.len();
-            }
-            if self.active + waiting < self.concurrency as usize
-                && let Some(activation) = self.queue.pop_front()
-            {
-                return Some(Taken::Queued(activation));
-            }
-        }
-        self.phase = Phase::Draining;
-        None
-    }
-
-    /// What was taken waits for a slot.
-    ///
-    /// # Arguments
-    /// - `activation`: what [`Run::next`] gave
-    /// - `ticket`: its place in the line, which [`Run::end`] gives back
-    pub fn wait(&mut self, activation: Activation<S>, ticket: Ticket) {
-        self.rare().waiting.insert(activation.number, (activation, ticket));
-    }
-
-    /// A waiter got its slot (or, with an error, never will): it is next.
-    ///
-    /// # Errors
-    /// The error comes back if it does not wait any more, or the run is aborted: the slot is for somebody else then.
-    pub fn grant(&mut self, number: Number, error: Option<E>) -> Result<(), Option<E>> {
-        if self.aborted {
-            return Err(error);
-        }
-        let Some(rare) = self.rare.as_mut() else { return Err(error) };
-        let Some((activation, _)) = rare.waiting.remove(&number) else { return Err(error) };
-        rare.granted.push_back((activation, error));
-        Ok(())
-    }
-
-    /// Take back a grant that nothing can come of, because the run's loop is closed: the activation waits again, without
-    /// a ticket, and its slot is for somebody else. Only this one: others that were granted keep their slots until they
-    /// are started or the run ends. Linear in what is granted.
-    ///
-    /// # Returns
-    /// The error that it was granted with, if there was one.
-    #[must_use = "it is the caller's, and not to be dropped while the run is locked"]
-    pub fn ungrant(&mut self, number: Number) -> Option<E> {
-        let rare = self.rare.as_mut()?;
-        let place = rare.granted.iter().position(|(activation, _)| activation.number == number)?;
-        let (activation, error) = rare.granted.remove(place)?;
-        rare.waiting.insert(number, (activation, 0));
-        error
-    }
-
-    /// What waits for a slot, with its ticket, in order of number.
-    pub fn waiting(&self) -> impl Iterator<Item = (&Activation<S>, Ticket)> {
-        self.rare.iter().flat_map(|rare| rare.waiting.values()).map(|(activation, ticket)| (activation, *ticket))
-    }
+    // -- entering and settling; taking is in a file of its own
 
     /// What was taken is started: its handler is called next, and it is active.
     #[inline]

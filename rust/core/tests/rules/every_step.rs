@@ -88,7 +88,7 @@ fn the_cases_are_worth_their_time() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1500, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 5000, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn a_run_is_what_the_model_says(plan in plan(), options in options(), choices in choices()) {

@@ -16,6 +16,7 @@ mod s06_barriers;
 mod s12_slots;
 mod s17_frontier;
 mod s17_resume;
+mod s21_threads;
 mod s22_scale;
 mod s25_joins;
 mod world;

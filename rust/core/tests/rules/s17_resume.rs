@@ -42,7 +42,7 @@ fn succeeded(plan: &Plan, options: Options, choices: Vec<u8>) -> BTreeMap<u64, u
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 800, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 2500, max_shrink_iters: 20_000, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_broke_it_off_everything_succeeds_exactly_once(

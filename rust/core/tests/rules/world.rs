@@ -3,12 +3,14 @@
 //! Handlers and listeners do what the plan says and the choices add: they suspend, hold responses back, feed, abort and
 //! start runs, their own included. Loops close, and slots are passed on between runs.
 
+mod lines;
+mod turn;
+
 use crate::choices::Choices;
 use crate::model::{Model, Signal, State};
 use crate::plan::Plan;
-use cnstra_core::{
-    Activation, CollateralId, DendriteId, Graph, NeuronId, Number, Phase, Run, Slots, Taken, Ticket, UNKNOWN,
-};
+use cnstra_core::{Activation, CollateralId, DendriteId, Graph, Number, Phase, Run, UNKNOWN};
+use lines::Line;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
@@ -71,17 +73,6 @@ pub(crate) struct Driven {
     pub(crate) started: Vec<(DendriteId, Signal)>,
 }
 
-/// A run and a number in it.
-type Holder = (usize, Number);
-
-/// The slots of a neuron, and beside them who must have them.
-struct Line {
-    slots: Slots<Holder, ()>,
-    limit: usize,
-    holders: BTreeSet<Holder>,
-    waiters: VecDeque<(Ticket, Holder)>,
-}
-
 pub(crate) struct World<'a> {
     pub(crate) plan: &'a Plan,
     pub(crate) graph: &'a Graph,
@@ -119,14 +110,13 @@ fn units(activation: &Activation<Signal>) -> Vec<u64> {
 
 impl<'a> World<'a> {
     pub(crate) fn new(plan: &'a Plan, graph: &'a Graph, options: Options, choices: Choices) -> Self {
-        let line = |limit| Line { slots: Slots::new(limit), limit, holders: BTreeSet::new(), waiters: VecDeque::new() };
         Self {
             plan,
             graph,
             options,
             choices,
             runs: Vec::new(),
-            lines: plan.neurons.iter().map(|neuron| neuron.limit.map(line)).collect(),
+            lines: plan.neurons.iter().map(|neuron| neuron.limit.map(Line::new)).collect(),
             wakes: VecDeque::new(),
             emissions: 0,
             failed: HashSet::new(),
@@ -220,7 +210,7 @@ impl<'a> World<'a> {
             assert_eq!(driven.run.phase, Phase::Ended, "nothing moves, but the run is not over: {driven:#?}");
         }
         for line in self.lines.iter().flatten() {
-            assert!(line.holders.is_empty() && line.waiters.is_empty(), "slots are kept by nobody");
+            assert!(line.is_empty(), "slots are kept by nobody");
         }
     }
 
@@ -342,249 +332,6 @@ impl<'a> World<'a> {
         }
     }
 
-    // -- feeding (S3)
-
-    fn feed(&mut self, at: usize, job: Job) {
-        let driven = &mut self.runs[at];
-        match driven.run.phase {
-            Phase::Ended => {}
-            Phase::Dispatching => driven.jobs.push_back(job),
-            Phase::Draining => {
-                driven.jobs.push_back(job);
-                driven.run.fed = true;
-            }
-            Phase::Idle => {
-                driven.jobs.push_back(job);
-                self.turn(at);
-            }
-        }
-    }
-
-    /// Ask a run's loop for a turn; false if it is closed.
-    fn post(&mut self, at: usize) -> bool {
-        let driven = &mut self.runs[at];
-        match driven.run.phase {
-            Phase::Ended | Phase::Dispatching => {}
-            Phase::Draining => driven.run.fed = true,
-            Phase::Idle if driven.closed => return false,
-            Phase::Idle => {
-                driven.run.fed = true;
-                if !std::mem::replace(&mut driven.scheduled, true) {
-                    self.wakes.push_back(at);
-                }
-            }
-        }
-        true
-    }
-
-    // -- a turn (S3)
-
-    fn turn(&mut self, at: usize) {
-        loop {
-            self.runs[at].run.begin_turn();
-            self.dispatch(at);
-            if self.choices.rarely(8) {
-                self.disturb(Some(at)); // a drain listener
-            }
-            let Driven { run, model, .. } = &mut self.runs[at];
-            let over = run.close();
-            assert_eq!(over, model.is_over());
-            if over {
-                self.end(at);
-                return;
-            }
-            if self.runs[at].run.end_turn() {
-                return;
-            }
-            self.note("fed while draining");
-        }
-    }
-
-    fn dispatch(&mut self, at: usize) {
-        loop {
-            while let Some(job) = self.runs[at].jobs.pop_front() {
-                self.process(at, job);
-                self.check(at);
-            }
-            let Driven { run, model, .. } = &mut self.runs[at];
-            let expected = model.next();
-            let taken = run.next(self.graph);
-            let (activation, granted, error) = match taken {
-                None => {
-                    assert_eq!(expected, None);
-                    assert_eq!(run.phase, Phase::Draining);
-                    return;
-                }
-                Some(Taken::Queued(activation)) => (activation, false, None),
-                Some(Taken::Granted(activation, error)) => (activation, true, error),
-            };
-            let number = expected.expect("the run must not start anything");
-            model.same(&activation, number);
-            let was = std::mem::replace(&mut model.entry(number).state, State::Taken);
-            assert_eq!(was, if granted { State::Granted(error) } else { State::Queued });
-            model.check(run);
-            self.take(at, activation, granted, error);
-            self.check(at);
-        }
-    }
-
-    fn process(&mut self, at: usize, job: Job) {
-        let Driven { run, model, .. } = &mut self.runs[at];
-        match job {
-            Job::Entry(signals) => {
-                let counts = self.emit(at, &signals, 0, 1);
-                self.announce(at, &counts);
-            }
-            Job::Tasks(tasks) => self.append(at, tasks),
-            // It may have been fed twice, or settled by a handler in the meantime.
-            Job::Settled(number) if model.entry(number).state == State::Suspended => {
-                let activation = run.settle_suspended(number).unwrap();
-                self.settle(at, activation);
-            }
-            Job::Unpark(ticket) if model.barriers.contains(&ticket) => {
-                model.unpark(ticket);
-                run.unpark(self.graph, ticket);
-            }
-            Job::Settled(number) => assert!(run.settle_suspended(number).is_none()),
-            Job::Unpark(ticket) => run.unpark(self.graph, ticket),
-            Job::Look => {}
-        }
-    }
-
-    fn take(&mut self, at: usize, activation: Activation<Signal>, granted: bool, error: Option<u64>) {
-        let too_long = self.options.max_hops.is_some_and(|most| activation.hop > most);
-        let error = error.or((activation.dendrite == UNKNOWN).then_some(17)).or(too_long.then_some(14));
-        let number = activation.number;
-        if let Some(error) = error {
-            self.note(if granted { "doomed" } else { "refused" });
-            let Driven { run, model, .. } = &mut self.runs[at];
-            let dendrite = activation.dendrite;
-            run.settle_pending();
-            run.fail(activation, Some(error));
-            model.fail(number, error);
-            self.announce(at, &[]);
-            self.runs[at].run.leave(self.graph, dendrite);
-            return;
-        }
-        if !granted && let Some(ticket) = self.acquire((at, number), activation.dendrite) {
-            let Driven { run, model, .. } = &mut self.runs[at];
-            model.entry(number).state = State::Waiting(ticket);
-            run.wait(activation, ticket);
-            return;
-        }
-        if activation.joined.as_ref().is_some_and(|parts| parts.len() > 1) {
-            self.note("joined several");
-        }
-        let (dendrite, signal) = (activation.dendrite, activation.signal);
-        let Driven { run, model, started, .. } = &mut self.runs[at];
-        run.enter(activation);
-        started.push((dendrite, signal));
-        let entry = model.entry(number);
-        entry.state = State::Current;
-        entry.starts += 1;
-        assert_eq!(entry.starts, 1, "entered twice");
-        self.check(at);
-        if self.choices.rarely(8) {
-            self.disturb(Some(at)); // its handler
-            self.check(at);
-        }
-        let Driven { run, model, .. } = &mut self.runs[at];
-        if self.plan.dendrites()[dendrite as usize].1.does.suspends {
-            run.suspend();
-            model.entry(number).state = State::Suspended;
-            if self.choices.rarely(9) {
-                // It could not go on after all.
-                run.unsuspend(number);
-                model.entry(number).state = State::Current;
-                let activation = run.settle_current().unwrap();
-                self.settle(at, activation);
-            }
-        } else {
-            let activation = run.settle_current().unwrap();
-            self.settle(at, activation);
-        }
-    }
-
-    /// A handler has finished (S4, S5).
-    fn settle(&mut self, at: usize, activation: Activation<Signal>) {
-        let (number, dendrite, hop) = (activation.number, activation.dendrite, activation.hop);
-        let Driven { run, model, .. } = &mut self.runs[at];
-        model.same(&activation, number);
-        if run.cancelled {
-            run.fail(activation, None);
-            model.leave_undone(number);
-            self.check(at);
-        } else {
-            let units = units(&activation);
-            // A join is the same whatever the order in which its signals were emitted.
-            let own = identity(units.iter().collect::<BTreeSet<_>>());
-            let fuel = match &activation.joined {
-                None => activation.signal.fuel,
-                Some(parts) => parts.iter().map(|part| part.signal.fuel).max().unwrap(),
-            };
-            let does = self.plan.dendrites()[dendrite as usize].1.does.clone();
-            let mut counts = Vec::new();
-            if does.fails_at == Some(fuel) && self.failed.insert(own) {
-                run.fail(activation, Some(number));
-                model.fail(number, number);
-            } else {
-                model.entry(number).state = State::Succeeded;
-                let emits = if fuel == 0 { &[][..] } else { &does.emits };
-                let emitted: Vec<Signal> =
-                    (0u64..).zip(emits).map(|(index, &to)| self.signal(to, fuel - 1, identity((own, index)))).collect();
-                counts = self.emit(at, &emitted, number, hop + 1);
-                self.runs[at].successes.push(Success { units, emitted });
-            }
-            self.check(at);
-            self.announce(at, &counts);
-        }
-        self.release(at, number, dendrite);
-        self.runs[at].run.leave(self.graph, dendrite);
-    }
-
-    fn emit(&mut self, at: usize, signals: &[Signal], cause: Number, hop: u32) -> Vec<usize> {
-        let Driven { run, model, .. } = &mut self.runs[at];
-        let mut counts = Vec::new();
-        for &signal in signals {
-            let subscribers = self.plan.subscribers(signal.collateral);
-            model.emit(&subscribers, signal, cause, hop);
-            counts.push(run.emit(self.graph, signal.collateral, || signal, cause, hop));
-            assert_eq!(counts.last(), Some(&subscribers.len()));
-        }
-        model.check(run);
-        counts
-    }
-
-    /// One response per signal, or one without output.
-    fn announce(&mut self, at: usize, counts: &[usize]) {
-        for &count in if counts.is_empty() { &[0][..] } else { counts } {
-            let Driven { run, model, .. } = &self.runs[at];
-            let reserved = model.numbers(|state| state == State::Reserved);
-            let caused: Vec<Number> = run.caused(count).map(|activation| activation.number).collect();
-            assert_eq!(caused, reserved[..count]);
-            if self.choices.rarely(10) {
-                self.disturb(Some(at)); // a response listener
-            }
-            let Driven { run, model, .. } = &mut self.runs[at];
-            if self.options.barriers && self.choices.rarely(3) {
-                *self.events.entry("parked").or_insert(0) += 1;
-                let ticket = run.park(count);
-                assert!(!model.barriers.contains(&ticket));
-                model.park(count, ticket);
-            } else {
-                run.deliver(self.graph, count);
-                model.deliver(count);
-            }
-            self.check(at);
-        }
-    }
-
-    #[track_caller]
-    fn check(&self, at: usize) {
-        let Driven { run, model, .. } = &self.runs[at];
-        model.check(run);
-    }
-
     // -- ending (S10)
 
     /// Its loop is closed: it ends whatever is in flight.
@@ -622,84 +369,5 @@ impl<'a> World<'a> {
             self.release(at, number, dendrite);
         }
         self.check(at);
-    }
-
-    // -- slots (S12)
-
-    fn line(&mut self, dendrite: DendriteId) -> Option<&mut Line> {
-        let neuron: NeuronId = self.graph.neuron_of(dendrite);
-        self.lines[neuron as usize].as_mut()
-    }
-
-    /// Its ticket, if it has to wait.
-    fn acquire(&mut self, holder: Holder, dendrite: DendriteId) -> Option<Ticket> {
-        let line = self.line(dendrite)?;
-        let ticket = line.slots.acquire(holder, || ());
-        assert_eq!(ticket.is_none(), line.holders.len() < line.limit);
-        match ticket {
-            None => assert!(line.holders.insert(holder)),
-            Some(ticket) => {
-                line.waiters.push_back((ticket, holder));
-            }
-        }
-        line.check();
-        ticket
-    }
-
-    fn forget(&mut self, dendrite: DendriteId, ticket: Ticket) -> bool {
-        let Some(line) = self.line(dendrite) else { return false };
-        let waits = line.waiters.iter().any(|(other, _)| *other == ticket);
-        assert_eq!(line.slots.forget(ticket).is_some(), waits);
-        line.waiters.retain(|(other, _)| *other != ticket);
-        line.check();
-        waits
-    }
-
-    /// Give a slot back, to the first waiter that can still use it.
-    fn release(&mut self, at: usize, number: Number, dendrite: DendriteId) {
-        let mut holder = (at, number);
-        loop {
-            let Some(line) = self.line(dendrite) else { return };
-            assert!(line.holders.remove(&holder), "it has no slot");
-            let heir = line.slots.release(&holder).map(|(heir, ())| heir);
-            assert_eq!(heir, line.waiters.pop_front().map(|(_, waiter)| waiter));
-            let Some(heir) = heir else { return };
-            line.holders.insert(heir);
-            line.check();
-            if self.grant(heir, None) {
-                self.note("granted");
-                return;
-            }
-            self.note("passed over");
-            holder = heir;
-        }
-    }
-
-    /// False if it has no use for it any more.
-    fn grant(&mut self, (at, number): Holder, error: Option<u64>) -> bool {
-        let Driven { run, model, .. } = &mut self.runs[at];
-        let waits = model.grant(number, error);
-        assert_eq!(run.grant(number, error), if waits { Ok(()) } else { Err(error) });
-        model.check(run);
-        if !waits || self.post(at) {
-            return waits;
-        }
-        self.note("taken back");
-        let Driven { run, model, .. } = &mut self.runs[at];
-        assert_eq!(run.ungrant(number), error);
-        model.ungrant(number);
-        model.check(run);
-        self.abandon(at);
-        false
-    }
-}
-
-impl Line {
-    #[track_caller]
-    fn check(&self) {
-        assert!(self.holders.len() <= self.limit, "over the limit");
-        assert!(self.waiters.is_empty() || self.holders.len() == self.limit, "a slot is free while somebody waits");
-        assert_eq!(self.slots.waiting(), self.waiters.len());
-        assert_eq!(self.slots.holders().copied().collect::<BTreeSet<_>>(), self.holders);
     }
 }
