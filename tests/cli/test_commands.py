@@ -6,7 +6,7 @@ import gzip
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -137,7 +137,7 @@ def test_graph_into_a_file(tmp_path: Path, capsys: Capture) -> None:
 
 
 @pytest.fixture
-def user_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def user_modules(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder that is the current one, with modules of a user in it."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", [entry for entry in sys.path if entry])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,6 +34,12 @@ async def place(
     recorder = Recorder()
     outcome = await place_orders(build(stores), stores, OrderFile(path), recorder, size=size, strict=strict, stop=stop)
     return outcome, recorder
+
+
+def after(questions: int) -> Callable[[], bool]:
+    """Says that it is time to stop when it is asked once more than that."""
+    asked = itertools.count()
+    return lambda: next(asked) >= questions
 
 
 @pytest.mark.parametrize("size", [1, 7, 100, 1000])
@@ -68,10 +75,9 @@ async def test_a_stopped_run_goes_on_later(tmp_path: Path, write_csv: WriteCsv) 
     path = write_csv(text)
     placed = 0
     for turn in range(1, 100):
-        calls = iter(range(1000))
         with Stores(tmp_path / "s") as stores:
             # Two batches a turn: the first question comes from catching up.
-            outcome, _ = await place(stores, path, stop=lambda calls=calls: next(calls) >= 3)
+            outcome, _ = await place(stores, path, stop=after(3))
             placed += outcome.placed
             assert stores.write.totals().orders == placed
             assert stores.view.customer_sums() == stores.write.totals()

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +46,7 @@ class Executioner:
         self.seen: list[str] = []
 
     def connect(self, *arguments: Any, **options: Any) -> sqlite3.Connection:
-        connection = sqlite3.connect(*arguments, **options)
+        connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
         connection.set_trace_callback(self.statement)
         return connection
 
@@ -69,11 +70,9 @@ class _Sqlite:
 
 def watched(folder: Path, path: Path, after: int | None) -> list[str]:
     executioner = Executioner(after)
-    database.sqlite3 = _Sqlite(executioner)  # type: ignore[assignment]
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "sqlite3", _Sqlite(executioner))
         run_job(folder, path)
-    finally:
-        database.sqlite3 = sqlite3
     return executioner.seen
 
 
@@ -95,7 +94,7 @@ def test_killed_at_every_statement(tmp_path: Path) -> None:
     behind = 0
     for point in range(len(statements)):
         folder = tmp_path / f"killed-{point}"
-        assert in_child(lambda point=point, folder=folder: watched(folder, path, point)) == -signal.SIGKILL
+        assert in_child(partial(watched, folder, path, point)) == -signal.SIGKILL
         recorder = run_job(folder, path)
         behind += bool(recorder.catch_ups)
         assert_whole(folder)
@@ -109,7 +108,7 @@ def test_killed_again_and_again(stride: int, tmp_path: Path) -> None:
     text = some_orders(40)
     path.write_text(text)
     kills = 0
-    while in_child(lambda: watched(folder, path, stride)) == -signal.SIGKILL:
+    while in_child(partial(watched, folder, path, stride)) == -signal.SIGKILL:
         kills += 1
         assert kills < 100
     assert kills >= 3
@@ -138,7 +137,8 @@ def test_the_command_line_killed_at_random_moments(tmp_path: Path, real_orders: 
     text = "".join(real_orders.splitlines(keepends=True)[:8001])
     path, folder = tmp_path / "orders.csv", tmp_path / "stores"
     path.write_text(text)
-    command = [sys.executable, "-m", "cnstra", "demo", "orders", "--orders", path, "--data", folder, "--batch", "100"]
+    command = [sys.executable, "-m", "cnstra", "demo", "orders", "--orders", str(path), "--data", str(folder)]
+    command += ["--batch", "100"]
     draw = random.Random(11)
     kills = 0
     for _ in range(6):

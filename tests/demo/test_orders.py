@@ -11,12 +11,15 @@ import pytest
 import cnstra
 from cnstra import Drain, Response, StimulationAborted, StimulationFailed
 from cnstra.demo import orders
+from cnstra.demo.database import Database
 from cnstra.demo.job import catch_up, run_batch
 from cnstra.demo.model import (
+    CustomerTotalsUpdated,
     GetBestCustomers,
     GetCustomer,
     GetRevenue,
     MonthlyRevenue,
+    MonthlyRevenueUpdated,
     OrderPlaced,
     OrderRejected,
     PlaceOrder,
@@ -113,8 +116,8 @@ async def test_projections_follow_and_each_tells_of_its_own_update(stores: Store
     await run_batch(cns, stores, signals(command(1, 9)), watch)
     assert [name for name, _ in emitted] == ["orders", "customer_totals", "monthly_revenue"]
     assert [payload for _, payload in emitted[1:]] == [
-        orders.CustomerTotalsUpdated(9, 1),
-        orders.MonthlyRevenueUpdated("1997-03", 1),
+        CustomerTotalsUpdated(9, 1),
+        MonthlyRevenueUpdated("1997-03", 1),
     ]
 
 
@@ -139,10 +142,16 @@ async def test_read_your_projection(stores: Stores) -> None:
 
 async def test_a_batch_is_one_commit_at_its_drain(stores: Stores) -> None:
     commits: list[str] = []
-    for name, store in (("write", stores.write), ("read", stores.read)):
-        store.database._connection.set_trace_callback(
-            lambda sql, name=name: commits.append(name) if sql == "COMMIT" else None
-        )
+
+    def watch(name: str, database: Database) -> None:
+        def trace(sql: str) -> None:
+            if sql == "COMMIT":
+                commits.append(name)
+
+        database._connection.set_trace_callback(trace)
+
+    watch("write", stores.write.database)
+    watch("read", stores.read.database)
     cns = orders.build(stores)
     for first in (1, 101, 201):
         await run_batch(cns, stores, signals(*(command(n) for n in range(first, first + 100))))
