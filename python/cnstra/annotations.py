@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Final, Literal, TypeVar, Union
 
 __all__ = ["AxonFields"]
 
+_NOTHING: Any = object()
 _CO_OPTIMIZED = 0x01  # code of functions has it, code of class bodies has not
 
 
@@ -78,6 +79,9 @@ class AxonFields:
         for alias in self._cls.__dict__.get("__orig_bases__", ()):
             if typing.get_origin(alias) is self._root:
                 (emitted,) = self._evaluate(typing.get_args(alias))
+        for mixin in reversed(self._cls.__mro__):
+            if not issubclass(mixin, self._root) and not any(issubclass(base._cls, mixin) for base, _ in self._bases):
+                fields.update(self._of_mixin(mixin))
         fields.update(self._own())
         self._emitted = Any if emitted is None else emitted
         self._check(fields)
@@ -90,20 +94,24 @@ class AxonFields:
             return {}
         return dict(zip(origin.__parameters__, self._evaluate(typing.get_args(alias)), strict=False))
 
+    def _of_mixin(self, mixin: type) -> dict[str, Any]:
+        """The collaterals among the annotations of a base that is no axon; what else it annotates is its own affair."""
+        module = sys.modules.get(mixin.__module__)
+        payloads: dict[str, Any] = {}
+        for name, annotation in dict(getattr(mixin, "__annotations__", {})).items():
+            if self._channel.__name__ in str(annotation):  # others need not even be resolvable
+                (hint,) = self._evaluate([annotation], None if module is None else vars(module))
+                payloads[name] = self._payload(hint)
+        return {name: payload for name, payload in payloads.items() if payload is not _NOTHING}
+
     def _own(self) -> dict[str, Any]:
         annotations = dict(self._cls.__annotations__)
         payloads: dict[str, Any] = {}
         for name, hint in zip(annotations, self._evaluate(annotations.values()), strict=True):
             if hint is ClassVar or typing.get_origin(hint) is ClassVar:
                 continue
-            if typing.get_origin(hint) is Final:
-                (hint,) = typing.get_args(hint)
-            if hint is self._channel:
-                payloads[name] = None
-            elif typing.get_origin(hint) is self._channel:
-                (payload,) = typing.get_args(hint)
-                payloads[name] = None if payload is type(None) else payload
-            else:
+            payloads[name] = self._payload(hint)
+            if payloads[name] is _NOTHING:
                 raise TypeError(
                     f"axon {self._cls.__name__}: {name} is annotated {_show(hint)}, and an axon has collaterals "
                     f"alone: annotate it Collateral[...], or ClassVar[...] to keep it out"
@@ -115,7 +123,18 @@ class AxonFields:
                 )
         return payloads
 
-    def _evaluate(self, hints: Any) -> list[Any]:
+    def _payload(self, hint: Any) -> Any:
+        """The payload type that an annotation gives a collateral, ``_NOTHING`` if it annotates something else."""
+        if typing.get_origin(hint) is Final:
+            (hint,) = typing.get_args(hint)
+        if hint is self._channel:
+            return None
+        if typing.get_origin(hint) is not self._channel:
+            return _NOTHING
+        (payload,) = typing.get_args(hint)
+        return None if payload is type(None) else payload
+
+    def _evaluate(self, hints: Any, globals_: dict[str, Any] | None = None) -> list[Any]:
         """Type expressions with every string and forward reference in them looked up; NameError if one is unknown."""
         locals_: dict[str, Any] = {}
         for frame in reversed(self._frames):
@@ -123,7 +142,7 @@ class AxonFields:
         locals_.update(vars(self._cls))
         # get_type_hints wants an object; a class, because ClassVar is allowed in one.
         holder = type("hints", (), {"__annotations__": {str(i): hint for i, hint in enumerate(hints)}})
-        return list(typing.get_type_hints(holder, self._globals, locals_).values())
+        return list(typing.get_type_hints(holder, self._globals if globals_ is None else globals_, locals_).values())
 
     def _check(self, fields: dict[str, Any]) -> None:
         """TypeError if the type argument is not the union of the payloads; Any and type variables are not checked."""

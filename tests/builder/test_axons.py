@@ -352,6 +352,21 @@ def test_two_axons_in_one() -> None:
     assert list(vars(Said())) == ["created", "renamed"]
 
 
+def test_plain_mixins() -> None:
+    class Auditable:
+        audited: Collateral[Created]
+        level: int
+        logger: "Unknown"  # type: ignore[name-defined] # noqa: F821
+
+    class Audited(Auditable, Axon[Created | Renamed], namespace="x"):
+        renamed: Collateral[Renamed]
+
+    class Also(Audited): ...
+
+    for made in (Audited(), Also()):
+        assert {n: c.name for n, c in vars(made).items()} == {"audited": "x.audited", "renamed": "x.renamed"}
+
+
 def test_overrides_of_init_subclass() -> None:
     class Base(Axon[Any]):
         def __init_subclass__(cls, label: str = "", **kwargs: Any) -> None:
