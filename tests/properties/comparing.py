@@ -20,8 +20,6 @@ def assert_same(first: Sequence[Event], second: Sequence[Event]) -> None:
         lines += [f"    1 {one!r}", f"    2 {other!r}"]
         if one is not None and type(one) is type(other):
             lines += [
-                f"      {name}: {a!r} != {b!r}"
-                for name, a, b in zip(one._fields, one, other, strict=True)
-                if a != b
+                f"      {name}: {a!r} != {b!r}" for name, a, b in zip(one._fields, one, other, strict=True) if a != b
             ]
         raise AssertionError("\n".join(lines))

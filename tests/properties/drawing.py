@@ -186,6 +186,8 @@ def _without_impossible_joins(neurons: tuple[Neuron, ...]) -> tuple[Neuron, ...]
     return tuple(
         neuron
         if n not in reached(n)
-        else replace(neuron, parts=tuple(replace(p, join=False, hears=p.hears[:1]) if p.join else p for p in neuron.parts))
+        else replace(
+            neuron, parts=tuple(replace(p, join=False, hears=p.hears[:1]) if p.join else p for p in neuron.parts)
+        )
         for n, neuron in enumerate(neurons)
     )

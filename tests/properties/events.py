@@ -71,8 +71,8 @@ class Heard(NamedTuple):
     task: Task | None
     input: Any
     output: Any
-    index: int
-    count: int
+    place: int
+    outputs: int
     caused: tuple[Task, ...]
     error: str | None
     hops: int
@@ -87,9 +87,7 @@ class Heard(NamedTuple):
     gate: str | None
 
     @classmethod
-    def of(
-        cls, run: int, listener: str, response: Any, frontier: tuple[Task, ...] | None, gate: str | None
-    ) -> Heard:
+    def of(cls, run: int, listener: str, response: Any, frontier: tuple[Task, ...] | None, gate: str | None) -> Heard:
         task = None if response.task is None else Task.of(response.task)
         assert (None if response.neuron is None else response.neuron.name) == (task and task.neuron)
         return cls(

@@ -90,7 +90,7 @@ def _check_responses(mine: list[Event]) -> None:
         else:
             assert event.hops == event.task.hop
             assert event.task.id is not None
-            counts[event.task.id].append(event.index)
+            counts[event.task.id].append(event.place)
             assert event.input == (event.task.collateral, event.task.payload)
         for task in event.caused:
             assert (task.collateral, task.payload) == event.output
@@ -98,8 +98,8 @@ def _check_responses(mine: list[Event]) -> None:
             assert task.hop == event.hops + 1
     for event in heard:
         if event.task is not None and event.task.id is not None:
-            assert counts[event.task.id] == list(range(max(event.count, 1)))
-            assert event.error is None or not event.count
+            assert counts[event.task.id] == list(range(max(event.outputs, 1)))
+            assert event.error is None or not event.outputs
     final = [place for place, event in enumerate(heard) if event.final]
     ending = mine[-1]
     assert isinstance(ending, Ending)

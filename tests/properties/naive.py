@@ -58,10 +58,17 @@ class Task(SimpleNamespace):
     """A task and an activation at once."""
 
     def __init__(
-        self, neuron: Any, signal: Any, dendrite: int = 0, hop: int = 1, id: Any = None, cause: Any = None, joined: Any = ()
+        self,
+        neuron: Any,
+        signal: Any,
+        dendrite: int = 0,
+        hop: int = 1,
+        number: Any = None,
+        cause: Any = None,
+        joined: Any = (),
     ) -> None:
         super().__init__(
-            neuron=neuron, signal=signal, dendrite=dendrite, hop=hop, id=id, cause=cause, joined=joined,
+            neuron=neuron, signal=signal, dendrite=dendrite, hop=hop, id=number, cause=cause, joined=joined,
             collateral=signal.collateral,
         )  # fmt: skip
 
@@ -239,7 +246,8 @@ class Run:
             return False
         task = self.entered = self.queue.pop(0)
         was_entered = False
-        value, error = None, None
+        value: Any = None
+        error: Exception | None = None
         found = self.find(task)
         if found is None:
             error = UnknownSubscriberError()

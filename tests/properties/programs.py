@@ -56,8 +56,8 @@ class Part:
         gates: how many gates it waits at, one after the other.
         emits: what it emits, as long as there is fuel.
         listed: whether it returns a list also for a single signal, or for none.
-        fault: how it fails, if its fuel modulo 6 is ``fault_at``: ``raise``; ``junk``, by answering nonsense; ``theft``, by
-            emitting what its neuron does not own; ``cancelled``, by a CancelledError out of nowhere.
+        fault: how it fails, if its fuel modulo 6 is ``fault_at``: ``raise``; ``junk``, an answer that is none;
+            ``theft``, by emitting what its neuron does not own; ``cancelled``, by a CancelledError out of nowhere.
         deed: what else it does, if its fuel modulo 3 is ``deed_at``; before it naps and waits if ``early``.
         context: what it does with the neuron's context value: ``""``, ``count`` or ``delete``.
     """
@@ -111,8 +111,8 @@ class Neuron:
 
 @dataclass(frozen=True, slots=True)
 class Ear:
-    """A listener. What it does beside listening it does when it is called for the n-th time, counted from 0; a global one
-    is called by all runs.
+    """A listener. What it does beside listening it does when it is called for the n-th time, counted from 0; a global
+    one is called by all runs.
 
     Attributes:
         style: ``plain``, or ``async``, which returns a coroutine each time.
@@ -140,7 +140,7 @@ class Ear:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a run is started: signals as (collateral, fuel), or tasks for all dendrites that hear them if ``by_tasks``."""
+    """How a run is started: by signals, (collateral, fuel), or if ``by_tasks`` by tasks for all that hear them."""
 
     signals: tuple[tuple[int, int], ...] = ()
     by_tasks: bool = False
@@ -168,8 +168,8 @@ class Start:
 class Poke:
     """What the driver does before it opens gate number ``step``.
 
-    ``kind``: abort, cancel, enqueue (to the run number ``index``); await (it, in a task); start (``starts[index]``, once
-    more); quit (cancel the task that waits at a gate), break and drop (fail and cancel the future that a gate is).
+    ``kind``: abort, cancel, enqueue (to the run number ``index``); await (it, in a task); start (``starts[index]``,
+    once more); quit (cancel the task that waits at a gate), break and drop (fail and cancel the future that a gate is).
     """
 
     step: int

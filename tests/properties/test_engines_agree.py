@@ -14,8 +14,8 @@ from .execution import Execution
 from .profiles import tried
 from .programs import Program
 
-# In a process that has the native engine the two are compared; in another one, the pure engine with itself: it gives the
-# same trace twice.
+# In a process that has the native engine the two are compared; in another one, the pure engine with itself: it gives
+# the same trace twice.
 FIRST = cnstra
 SECOND = load_python()
 
@@ -52,7 +52,11 @@ def test_programs_without_a_loop(program: Program) -> None:
     assert_same(Execution(FIRST, program).without_loop(), Execution(SECOND, program).without_loop())
 
 
-@given(programs(Features(styles=("async", "plain"), deeds=("await", "stimulate"), ear_deeds=("stimulate",), pokes=(), starts=3)))
+@given(
+    programs(
+        Features(styles=("async", "plain"), deeds=("await", "stimulate"), ear_deeds=("stimulate",), pokes=(), starts=3)
+    )
+)
 @tried(200)
 def test_programs_whose_runs_wait_for_runs(program: Program) -> None:
     assert_same(Execution(FIRST, program)(), Execution(SECOND, program)())

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cnstra
 from hypothesis import given
+
+import cnstra
 
 from .drawing import ALL, Features, programs
 from .execution import Execution
@@ -35,7 +36,9 @@ def test_also_in_programs_that_are_left_alone(program: Program) -> None:
     check(execution)
 
 
-@given(programs(Features(styles=("async", "plain"), arities=False, deeds=("await", "stimulate"), pokes=())).map(recorded))
+@given(
+    programs(Features(styles=("async", "plain"), arities=False, deeds=("await", "stimulate"), pokes=())).map(recorded)
+)
 @tried(150)
 def test_also_in_runs_that_wait_for_runs(program: Program) -> None:
     execution = Execution(cnstra, program)

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
-import cnstra
 from hypothesis import given
+
+import cnstra
 
 from .comparing import assert_same
 from .drawing import Features, programs

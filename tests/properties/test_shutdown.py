@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from dataclasses import replace
 
-import cnstra
 from hypothesis import given
 from hypothesis import strategies as st
+
+import cnstra
 
 from .drawing import ALL, programs
 from .events import Note, Started
@@ -16,7 +17,6 @@ from .invariants import check
 from .profiles import tried
 from .programs import Program
 from .test_invariants import recorded
-
 
 # What starts a run while its loop shuts down is on its own, as whatever starts a task then.
 LISTENING = replace(ALL, arities=False, ear_deeds=("abort", "cancel", "enqueue", "stray"), pokes=(), starts=3)
@@ -28,7 +28,9 @@ def test_a_loop_that_shuts_down(program: Program, gates: int) -> None:
     execution = Execution(cnstra, program)
     asyncio.run(leave_early(execution, gates))
     assert execution.unfinished() == []
-    left = next(place for place, event in enumerate(execution.events) if isinstance(event, Note) and event.kind == "left")
+    left = next(
+        place for place, event in enumerate(execution.events) if isinstance(event, Note) and event.kind == "left"
+    )
     assert not any(isinstance(event, Started) for event in execution.events[left:])
     # Every slot is free again: runs of the same CNS in another loop find it as new.
     execution()
