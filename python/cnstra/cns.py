@@ -43,7 +43,9 @@ class CNS(Engine):
     Example:
         >>> from cnstra import CNS, collateral, neuron
         >>> greet = collateral("greet", str)
-        >>> cns = CNS([neuron("greeter").dendrite(collateral=greet, response=lambda name: print("Hello,", name))])
+        >>> cns = CNS(
+        ...     [neuron("greeter").dendrite(collateral=greet, response=lambda name: print("Hello,", name))]
+        ... )
         >>> cns.stimulate(greet.create_signal("Ada")).outcome
         Hello, Ada
         'completed'
@@ -243,4 +245,6 @@ class CNS(Engine):
         return self
 
     def __reduce__(self) -> Never:
-        raise TypeError(f"{self!r} cannot be pickled: it holds handlers; build it again, and carry tasks by network.dump")
+        raise TypeError(
+            f"{self!r} cannot be pickled: it holds handlers; build it again, and carry tasks by network.dump"
+        )

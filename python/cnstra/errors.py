@@ -85,6 +85,9 @@ class StimulationAborted(StimulationError):
         self.reason = reason
         self.exceptions = tuple(exceptions)
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.reason, self.exceptions)
+
 
 class StimulationTimeout(StimulationAborted, TimeoutError):
     """A run did not end within its ``timeout=`` seconds and was cancelled (S10)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from threading import Lock
-from typing import TYPE_CHECKING, Any, final
+from typing import TYPE_CHECKING, Any, Never, final
 
 from ._engine import Signal, Stimulation
 
@@ -71,6 +71,9 @@ class StimulationGate:
             return False
         run.abort(reason)
         return True
+
+    def __reduce__(self) -> Never:
+        raise TypeError(f"{self!r} cannot be pickled: make another for the CNS of the other process")
 
     def __repr__(self) -> str:
         return f"<StimulationGate: {'idle' if self._run is None or self._run.done() else 'running'}>"

@@ -2,9 +2,10 @@
 
 use crate::engine::Holder;
 use crate::feed;
+use crate::grants::release;
 use crate::names;
-use crate::slots::release;
-use crate::stimulation::{Outcome, Stimulation};
+use crate::state::Outcome;
+use crate::stimulation::Stimulation;
 use cnstra_core::Phase;
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -144,7 +145,7 @@ pub(crate) fn end(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
         (std::mem::take(&mut state.on_ended), state.timer.take(), state.forget_signal.take())
     };
     for (dendrite, ticket) in left.waiting {
-        crate::slots::forget(engine, dendrite, ticket);
+        crate::grants::forget(engine, dendrite, ticket);
     }
     let suspended = left.suspended.into_iter().zip(in_worker).filter(|(_, in_worker)| !in_worker);
     for (dendrite, number) in left.granted.into_iter().chain(suspended.map(|(activation, _)| activation)) {

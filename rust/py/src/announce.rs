@@ -2,10 +2,10 @@
 
 use crate::abort::abort_here;
 use crate::callback::{self, Callback, watch};
+use crate::enter::Step;
 use crate::feed::{self, Job};
 use crate::names;
 use crate::response::{Caused, Drain, Response};
-use crate::settle::Step;
 use crate::signal::Signal;
 use crate::stimulation::Stimulation;
 use crate::task::{Cargo, TaskInfo};

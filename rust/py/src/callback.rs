@@ -3,10 +3,10 @@
 use crate::abort;
 use crate::announce::Barrier;
 use crate::drive;
+use crate::enter;
 use crate::feed::{self, Job};
+use crate::grants::release;
 use crate::handler::Called;
-use crate::settle;
-use crate::slots::release;
 use crate::stimulation::Stimulation;
 use crate::{engine::Holder, names};
 use cnstra_core::Phase;
@@ -189,12 +189,12 @@ pub(crate) fn start<'py>(
     stim: &Bound<'py, Stimulation>,
     coroutine: &Bound<'py, PyAny>,
     number: u64,
-) -> PyResult<(settle::Step, Bound<'py, PyAny>)> {
+) -> PyResult<(enter::Step, Bound<'py, PyAny>)> {
     let py = stim.py();
     let host = stim.get().host(py)?;
     let started = host.object.call_method1(py, intern!(py, "start"), (coroutine, (stim, number)))?;
     let started = started.bind(py).cast::<PyTuple>()?;
-    Ok((settle::Step::of(&started.get_item(0)?)?, started.get_item(1)?))
+    Ok((enter::Step::of(&started.get_item(0)?)?, started.get_item(1)?))
 }
 
 /// The value as a coroutine, if it can be awaited.

@@ -8,12 +8,15 @@ use crate::announce::{announce_entry, drain};
 use crate::call::Entered;
 use crate::callback::Callback;
 use crate::engine::{Holder, lock};
+use crate::enter::{enter, finish_task, finish_worker};
 use crate::feed::Job;
+use crate::grants::{self, held_by};
 use crate::handler::Called;
-use crate::settle::{self, finish_task, finish_worker};
-use crate::stimulation::{Entry, Found, Stimulation, held_by};
-use crate::task::Cargo;
-use crate::{names, slots};
+use crate::names;
+use crate::settle::refuse;
+use crate::state::Entry;
+use crate::stimulation::Stimulation;
+use crate::task::{Cargo, Found, reserve_all};
 use cnstra_core::{Taken, UNKNOWN};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -27,6 +30,9 @@ thread_local! {
     static DRIVING: RefCell<Vec<(Py<Stimulation>, u64)>> = const { RefCell::new(Vec::new()) };
 }
 
+/// An activation that waits: its run and its number.
+type Owner<'py> = (Bound<'py, Stimulation>, u64);
+
 /// This thread is in a handler of a run for as long as this lives.
 pub(crate) struct Driving;
 
@@ -38,13 +44,13 @@ impl Driving {
     }
 
     /// Who waits for whom if this run blocks the thread: each run that the thread is in, and the handler above it.
-    fn awaits<'py>(stim: &Bound<'py, Stimulation>) -> Vec<(Bound<'py, Stimulation>, (Bound<'py, Stimulation>, u64))> {
+    fn awaits<'py>(stim: &Bound<'py, Stimulation>) -> Vec<(Bound<'py, Stimulation>, Owner<'py>)> {
         let py = stim.py();
-        let above: Vec<(Bound<'py, Stimulation>, u64)> = DRIVING.with(|driving| {
+        let above: Vec<Owner<'py>> = DRIVING.with(|driving| {
             driving.borrow().iter().map(|(run, number)| (run.clone_ref(py).into_bound(py), *number)).collect()
         });
         let runs = above.iter().skip(1).map(|(run, _)| run.clone()).chain([stim.clone()]).collect::<Vec<_>>();
-        let owner = |(run, number): (Bound<'py, Stimulation>, u64)| {
+        let owner = |(run, number): Owner<'py>| {
             let number = if number > 0 { number } else { run.get().current_number() };
             (run, number)
         };
@@ -188,7 +194,7 @@ fn dispatch(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
         let known = activation.dendrite != UNKNOWN && error.is_none() && activation.hop <= this.max_hops;
         let (true, Cargo::Signal(signal)) = (known, &activation.signal) else {
             drop(state);
-            settle::refuse(stim, activation, error)?;
+            refuse(stim, activation, error)?;
             continue;
         };
         let handler = &engine.handlers[activation.dendrite as usize];
@@ -201,14 +207,14 @@ fn dispatch(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
                 state.run.wait(activation, ticket);
                 drop(state);
                 if this.is_awaited(py) && is_doomed(stim, slots)? {
-                    slots::doom(stim, called.number)?;
+                    grants::doom(stim, called.number)?;
                 }
                 continue;
             }
         }
         state.run.enter(activation);
         drop(state);
-        settle::enter(stim, handler, &signal, called)?;
+        enter(stim, handler, &signal, called)?;
     }
 }
 
@@ -226,7 +232,7 @@ fn enter_run(stim: &Bound<'_, Stimulation>, entry: &Entry) -> PyResult<()> {
             let (py, this) = (stim.py(), stim.get());
             let engine = this.engine.get();
             let found = tasks.iter().map(|task| Found::of(engine, task.bind(py))).collect::<PyResult<Vec<_>>>()?;
-            Stimulation::reserve_all(&mut this.lock(), engine, found);
+            reserve_all(&mut this.lock().run, engine, found);
             Ok(())
         }
     }

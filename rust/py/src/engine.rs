@@ -3,20 +3,20 @@
 use crate::compile::{Compiled, compile};
 use crate::drive;
 use crate::handler::Handler;
+use crate::listeners::{Listeners, Remover, check_listener};
 use crate::names;
-use crate::options::{Given, Options};
+use crate::options::Given;
 use crate::signal::{Collateral, Signal};
-use crate::stimulation::{Entry, Stimulation};
+use crate::state::Entry;
+use crate::stimulation::Stimulation;
 use cnstra_core::{DendriteId, Graph, Slots, UNKNOWN};
-use pyo3::exceptions::PyTypeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyTuple};
 use pyo3::{PyTraverseError, intern};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An activation of some run, as holder of a slot or in line for one.
 #[derive(Debug)]
@@ -52,59 +52,6 @@ impl Hash for Holder {
 }
 
 pub(crate) type NeuronSlots = Slots<Holder, ()>;
-
-/// Listeners in order of registration; a snapshot is a reference to the slice.
-pub(crate) struct Listeners {
-    any: AtomicBool,
-    list: Mutex<(u64, Arc<[Entrant]>)>,
-}
-
-type Entrant = (u64, Arc<Py<PyAny>>);
-
-impl Default for Listeners {
-    fn default() -> Self {
-        Self { any: AtomicBool::new(false), list: Mutex::new((0, Arc::new([]))) }
-    }
-}
-
-impl Listeners {
-    #[inline]
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.any.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn snapshot(&self) -> Arc<[Entrant]> {
-        Arc::clone(&lock(&self.list).1)
-    }
-
-    fn add(&self, listener: Py<PyAny>) -> u64 {
-        let mut list = lock(&self.list);
-        list.0 += 1;
-        let key = list.0;
-        let entrant = (key, Arc::new(listener));
-        let before = std::mem::replace(&mut list.1, Arc::new([]));
-        list.1 = before.iter().cloned().chain([entrant]).collect();
-        self.any.store(true, Ordering::Relaxed);
-        drop(list);
-        drop(before);
-        key
-    }
-
-    fn remove(&self, key: u64) {
-        let mut list = lock(&self.list);
-        let before = std::mem::replace(&mut list.1, Arc::new([]));
-        list.1 = before.iter().filter(|(other, _)| *other != key).cloned().collect();
-        self.any.store(!list.1.is_empty(), Ordering::Relaxed);
-        drop(list);
-        // Only now: dropping a listener may run its owner's code.
-        drop(before);
-    }
-
-    fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Ok(list) = self.list.try_lock() else { return Ok(()) };
-        list.1.iter().try_for_each(|(_, listener)| visit.call(&**listener))
-    }
-}
 
 /// Lock what no panic can leave half done: every critical section is a step on plain data.
 #[inline]
@@ -438,42 +385,7 @@ impl Engine {
     }
 
     fn __clear__(&self) {
-        let listeners = [&self.response_listeners, &self.drain_listeners];
-        let cleared = listeners.map(|listeners| std::mem::replace(&mut lock(&listeners.list).1, Arc::new([])));
-        drop(cleared);
-    }
-}
-
-fn check_listener(listener: &Bound<'_, PyAny>) -> PyResult<()> {
-    if listener.is_callable() {
-        return Ok(());
-    }
-    Err(PyTypeError::new_err(format!("a listener must be callable, not {}", listener.get_type().name()?)))
-}
-
-/// Takes a listener back; calling it again does nothing.
-#[pyclass(frozen, module = "cnstra")]
-pub(crate) struct Remover {
-    engine: Py<Engine>,
-    key: u64,
-    drains: bool,
-}
-
-#[pymethods]
-impl Remover {
-    fn __call__(&self) {
-        let engine = self.engine.get();
-        let listeners = if self.drains { &engine.drain_listeners } else { &engine.response_listeners };
-        listeners.remove(self.key);
-    }
-
-    fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.engine)
-    }
-}
-
-impl Options {
-    pub(crate) fn has_local_listener(&self) -> bool {
-        self.on_response.is_some() || self.tap.is_some()
+        self.response_listeners.clear();
+        self.drain_listeners.clear();
     }
 }

@@ -1,9 +1,11 @@
 //! `cnstra._native`: the native engine as a Python module. Modules and the export list, nothing else.
 //!
-//! - `engine` compiles neurons to a graph and starts runs; `options` is what a run can be told
-//! - `drive` is the dispatch loop; `settle` is how an activation ends; `announce` tells listeners
-//! - `stimulation` is a run as Python sees it; `feed` is how it is fed; `callback` is what asyncio and threads call
-//! - `handler`, `signal`, `context`, `response` and `task` are what Python code sees of graphs and runs
+//! - `engine` starts runs on what `compile` made of neurons; `options` is what a run can be told
+//! - `drive` is the dispatch loop; `enter`, `settle` and `announce` are an activation's life
+//! - `feed`, `grants` and `abort` are what reaches a run from outside, and how it ends; `callback` is what asyncio,
+//!   timers and threads call
+//! - `stimulation` is a run as Python sees it, `state` what changes in it
+//! - `handler`, `signal`, `context`, `response`, `task` and `listeners` are what Python code sees of graphs and runs
 //! - `call` has the raw calls; `names` the Python side, looked up once
 
 mod abort;
@@ -16,15 +18,18 @@ mod components;
 mod context;
 mod drive;
 mod engine;
+mod enter;
 mod feed;
+mod grants;
 mod handler;
+mod listeners;
 mod names;
 mod options;
 mod panic;
 mod response;
 mod settle;
 mod signal;
-mod slots;
+mod state;
 mod stimulation;
 mod task;
 

@@ -96,4 +96,8 @@ impl Options {
         visit.call(&self.stimulation_context)?;
         visit.call(&self.tap)
     }
+
+    pub(crate) fn has_local_listener(&self) -> bool {
+        self.on_response.is_some() || self.tap.is_some()
+    }
 }

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::names;
 use crate::signal::Signal;
-use cnstra_core::{Activation, Number};
+use cnstra_core::{Activation, Number, Run, UNKNOWN};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -104,5 +104,52 @@ impl TaskInfo {
             joined: self.joined.iter().map(|part| part.clone_ref(py)).collect(),
             ..*self
         }
+    }
+}
+
+/// A task that was given, looked up in the graph.
+pub(crate) struct Found {
+    dendrite: u32,
+    hop: u32,
+    cargo: Cargo,
+    joined: Vec<Self>,
+}
+
+impl Found {
+    pub(crate) fn of(engine: &Engine, task: &Bound<'_, PyAny>) -> PyResult<Self> {
+        let py = task.py();
+        let dendrite = engine.find(task)?;
+        let hop = task.getattr(intern!(py, "hop"))?.extract().unwrap_or(u32::MAX - 1);
+        if dendrite == UNKNOWN {
+            return Ok(Self { dendrite, hop, cargo: Cargo::Unknown(task.clone().unbind()), joined: Vec::new() });
+        }
+        let signal = task.getattr(intern!(py, "signal"))?.cast_into::<Signal>()?.unbind();
+        let joined = task.getattr(intern!(py, "joined"))?.cast_into::<PyTuple>()?;
+        let joined = joined.iter().map(|part| Self::of(engine, &part)).collect::<PyResult<_>>()?;
+        Ok(Self { dendrite, hop, cargo: Cargo::Signal(signal), joined })
+    }
+}
+
+/// Reserve an activation for each task; to be appended when all of them are.
+pub(crate) fn reserve_all(run: &mut Run<Cargo, Py<PyAny>>, engine: &Engine, found: Vec<Found>) {
+    let graph = &engine.graph;
+    let mut reserved = Vec::with_capacity(found.len());
+    for Found { dendrite, hop, cargo, joined } in found {
+        let mut activation = run.reserve(graph, dendrite, cargo, 0, hop);
+        if !joined.is_empty() {
+            let part = |part: Found| Activation {
+                number: 0,
+                cause: 0,
+                hop: part.hop,
+                dendrite: part.dendrite,
+                signal: part.cargo,
+                joined: None,
+            };
+            activation.joined = Some(Box::new(joined.into_iter().map(part).collect()));
+        }
+        reserved.push(activation);
+    }
+    for activation in reserved {
+        run.append(graph, activation);
     }
 }

@@ -7,6 +7,7 @@ use crate::names;
 use crate::stimulation::Stimulation;
 use cnstra_core::{DendriteId, Ticket};
 use pyo3::prelude::*;
+use pyo3::types::PySet;
 
 /// Give a slot back, to the first waiter that can still use it.
 pub(crate) fn release(py: Python<'_>, engine: &Engine, slots: u32, holder: Holder) -> PyResult<()> {
@@ -60,4 +61,17 @@ pub(crate) fn doom(stim: &Bound<'_, Stimulation>, number: u64) -> PyResult<()> {
         grant(stim, number, Some(error.into_value(stim.py()).into_any()))?;
     }
     Ok(())
+}
+
+/// Who holds these slots, as the await graph wants it: a set of (stimulation, number).
+pub(crate) fn held_by<'py>(py: Python<'py>, engine: &Engine, slots: u32) -> PyResult<Bound<'py, PySet>> {
+    let holders: Vec<(Py<Stimulation>, u64)> = {
+        let slots = lock(&engine.slots[slots as usize]);
+        slots.holders().map(|holder| (holder.stimulation.clone_ref(py), holder.number)).collect()
+    };
+    let set = PySet::empty(py)?;
+    for holder in holders {
+        set.add(holder)?;
+    }
+    Ok(set)
 }

@@ -1,0 +1,117 @@
+"""Waiting, in any loop, for what another thread or a run brings about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any
+
+from .carrier import Carrier
+from .loop import current
+
+__all__ = [
+    "await_run",
+    "current_task",
+    "owner_of_current_task",
+    "run",
+    "wait",
+    "wait_for_callback",
+    "wait_for_run",
+    "wait_on_run",
+]
+
+
+def current_task() -> Any:
+    """The task that is running."""
+    import asyncio
+
+    return asyncio.current_task()
+
+
+def owner_of_current_task() -> Any:
+    """(stimulation, activation number) of the handler whose own task is running, None elsewhere."""
+    here = current()
+    task = None if here is None else here._asyncio.current_task(here.loop)
+    carrier = None if task is None else task.get_coro()
+    return carrier.owner if type(carrier) is Carrier else None
+
+
+def wait(register: Callable[[Callable[..., object]], Callable[[], object]]) -> Generator[Any, Any, None]:
+    """Wait, in any loop, until the callback that ``register`` is given is called, from any thread.
+
+    ``register`` returns what takes the callback back.
+    """
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    future = loop.create_future()
+
+    def settle() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def wake(*_: object) -> None:
+        if asyncio._get_running_loop() is loop:
+            settle()
+        else:
+            try:
+                loop.call_soon_threadsafe(settle)
+            except RuntimeError:
+                pass  # the loop of whoever waited is closed: nobody waits any more
+
+    forget = register(wake)
+    try:
+        yield from future
+    finally:
+        forget()
+
+
+def wait_on_run(
+    run: Any, register: Callable[[Callable[..., object]], Callable[[], object]]
+) -> Generator[Any, Any, None]:
+    """``wait`` for something that a run brings about; a handler that does so cannot give its slot back before (S12)."""
+    owner = owner_of_current_task()
+    if owner is not None:
+        run._begin_await(owner)
+    try:
+        yield from wait(register)
+    finally:
+        if owner is not None:
+            run._end_await(owner)
+
+
+def await_run(run: Any) -> Generator[Any, Any, None]:
+    """What ``await stimulation`` does."""
+    if not run.done():
+        yield from wait_on_run(run, run._on_end)
+    run.raise_for_failure()
+
+
+async def wait_for_callback(register: Callable[[Callable[..., object]], Callable[[], object]]) -> None:
+    """``wait`` as a coroutine."""
+    await _Awaitable(wait(register))
+
+
+async def wait_for_run(run: Any, register: Callable[[Callable[..., object]], Callable[[], object]]) -> None:
+    """``wait_on_run`` as a coroutine."""
+    await _Awaitable(wait_on_run(run, register))
+
+
+class _Awaitable:
+    __slots__ = ("_generator",)
+
+    def __init__(self, generator: Generator[Any, Any, None]) -> None:
+        self._generator = generator
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._generator
+
+
+def run(make: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
+    """``asyncio.run``; RuntimeError where a loop runs already."""
+    import asyncio
+
+    if asyncio._get_running_loop() is not None:
+        raise RuntimeError(
+            "an event loop runs in this thread already: await cns.stimulate(...) or cns.query(...) instead"
+        )
+    return asyncio.run(make())
