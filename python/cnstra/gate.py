@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Never, final
 
+from . import aio
 from ._engine import Signal, Stimulation
 
 if TYPE_CHECKING:
@@ -55,6 +56,8 @@ class StimulationGate:
         Raises:
             what ``cns.stimulate`` raises.
         """
+        if self._run is not None and not self._run.done():
+            aio.abandon_closed()
         with self._lock:
             run = self._run
             if run is not None and not run.done():

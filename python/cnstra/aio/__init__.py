@@ -15,7 +15,7 @@ for what the first step yielded.
 from __future__ import annotations
 
 from .carrier import Carrier, Step, as_coroutine, discard, is_cancellation
-from .loop import Loop, current
+from .loop import Loop, abandon_closed, current
 from .waiting import (
     await_run,
     current_task,
@@ -31,6 +31,7 @@ __all__ = [
     "Carrier",
     "Loop",
     "Step",
+    "abandon_closed",
     "as_coroutine",
     "await_run",
     "current",

@@ -10,7 +10,7 @@ from typing import Any
 
 from .carrier import Carrier, Step
 
-__all__ = ["Loop", "current"]
+__all__ = ["Loop", "abandon_closed", "current"]
 
 
 class Loop:
@@ -193,14 +193,22 @@ def current() -> Loop | None:
 
 
 def _find(running: Any) -> Loop:
+    abandon_closed()
     with _loops_lock:
-        for key, known in list(_loops.items()):
-            if known.loop.is_closed():
-                del _loops[key]
-                # Nothing can drive these any more: they end aborted, and their slots go to others.
-                for run in list(known.live):
-                    run._abandon()
         found = _loops.get(id(running))
         if found is None:
             found = _loops[id(running)] = Loop(running)
         return found
+
+
+def abandon_closed() -> None:
+    """End the runs of loops that were closed without a shutdown: nothing can drive them any more.
+
+    They end aborted, and their slots go to others. Done whenever a loop is met for the first time, and by whoever waits
+    for a run that may be one of these.
+    """
+    with _loops_lock:
+        closed = [key for key, known in _loops.items() if known.loop.is_closed()]
+        abandoned = [run for key in closed for run in list(_loops.pop(key).live)]
+    for run in abandoned:
+        run._abandon()
