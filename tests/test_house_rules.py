@@ -111,10 +111,10 @@ def imports_of(path: Path) -> list[Import]:
 
 @cache
 def core_files() -> tuple[Path, ...]:
-    """The modules of the package itself and of the pure engine: what `import cnstra` may need."""
-    found = [*sorted(PACKAGE.glob("*.py")), *sorted((PACKAGE / "_pure").glob("*.py"))]
+    """The modules of the package itself, of the pure engine and of the event loop: what `import cnstra` may need."""
+    found = [*PACKAGE.glob("*.py"), *(PACKAGE / "_pure").glob("*.py"), *(PACKAGE / "aio").glob("*.py")]
     # `python -m cnstra` is the command line.
-    return tuple(path for path in found if path.name != "__main__.py")
+    return tuple(path for path in sorted(found) if path.name != "__main__.py")
 
 
 @cache
@@ -169,10 +169,12 @@ def test_the_pure_engine_imports_errors_and_what_is_shared_and_the_standard_libr
 
 @pytest.mark.parametrize("name", SHARED_WITH_PURE)
 def test_what_the_pure_engine_shares_needs_no_engine(name: str) -> None:
+    place = PACKAGE / name.removeprefix("cnstra.")
     found = [
         one
-        for one in imports_of(PACKAGE / f"{name.removeprefix('cnstra.')}.py")
-        if within(one.module, "cnstra") and one.when == "module"
+        for path in (sorted(place.glob("*.py")) if place.is_dir() else [place.with_suffix(".py")])
+        for one in imports_of(path)
+        if within(one.module, "cnstra") and not within(one.module, name) and one.when == "module"
     ]
     assert not [str(one) for one in found if one.module not in {"cnstra.errors", *SHARED_WITH_PURE}]
 

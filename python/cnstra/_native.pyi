@@ -373,7 +373,6 @@ class Engine:
     def __new__(
         cls,
         neurons: Iterable[Neuron[Any, Any, Any, Any]],
-        /,
         *,
         shared: object = None,
         auto_cleanup_contexts: bool = False,

@@ -11,6 +11,7 @@ from ._engine import Collateral, Engine, Response, Signal, Stimulation
 from .errors import NoReplyError
 
 if TYPE_CHECKING:
+    from .axon import Carries
     from .network import Network
     from .neurons import Neuron
     from .stream import ResponseStream
@@ -59,7 +60,6 @@ class CNS(Engine):
     def __init__(
         self,
         neurons: Iterable[Neuron[Any, Any, Any, Any]],
-        /,
         *,
         shared: object = None,
         auto_cleanup_contexts: bool = False,
@@ -99,7 +99,7 @@ class CNS(Engine):
 
         aio.run(main)
 
-    def run_query(self, signal: Signal[Any] | Sequence[Signal[Any]], reply: Collateral[R], /, **options: Any) -> R:
+    def run_query(self, signal: Signal[Any] | Sequence[Signal[Any]], reply: Carries[R], /, **options: Any) -> R:
         """Query inside ``asyncio.run``; the run is completed before it returns.
 
         Args:
@@ -118,7 +118,7 @@ class CNS(Engine):
         answer: R = aio.run(main)
         return answer
 
-    async def query(self, signal: Signal[Any] | Sequence[Signal[Any]], reply: Collateral[R], /, **options: Any) -> R:
+    async def query(self, signal: Signal[Any] | Sequence[Signal[Any]], reply: Carries[R], /, **options: Any) -> R:
         """Stimulate, and give the payload of the first signal that a neuron emits on ``reply``.
 
         It returns as soon as that signal is emitted, while the run goes on. Cancelling it cancels the run.
@@ -143,13 +143,14 @@ class CNS(Engine):
             >>> asyncio.run(CNS([doubler]).query(ask.create_signal(21), answer))
             42
         """
-        if not isinstance(reply, Collateral):
+        collateral: Collateral[Any] = reply  # type: ignore[assignment]
+        if not isinstance(collateral, Collateral):
             raise TypeError(f"query waits for a signal on a Collateral, not on {type(reply).__name__}")
         found: list[Signal[R]] = []
         wake: Callable[..., object] | None = None
 
         def tap(response: Response) -> None:
-            if not found and response.neuron is not None and (match := reply.match(response.output_signal)):
+            if not found and response.neuron is not None and (match := collateral.match(response.output_signal)):
                 found.append(match)
                 if wake is not None:
                     wake()
@@ -172,7 +173,7 @@ class CNS(Engine):
             return found[0].payload
         run.raise_for_failure()
         raise NoReplyError(
-            f"the run completed without a signal on {reply.name!r}: no neuron emitted one, "
+            f"the run completed without a signal on {collateral.name!r}: no neuron emitted one, "
             f"look at cns.network.get_parent_neuron(reply)"
         )
 

@@ -30,7 +30,8 @@ def begin_await(run: Any, owner: Owner) -> None:
             raise faults.own_run()
         run._awaited_by[owner] = run._awaited_by.get(owner, 0) + 1
         owner[0]._awaits[run] = owner[0]._awaits.get(run, 0) + 1
-        seen, stack, doomed = {run}, [run], []
+        doomed: list[tuple[Any, int]] = []
+        seen, stack = {run}, [run]
         while stack:
             below = stack.pop()
             behind = _behind(below)

@@ -61,7 +61,7 @@ def _respond(
         stim._observed = True
     barrier = _Barrier(stim)
     try:
-        answers = []
+        answers: list[Any] = []
         for _, listener in listeners:
             try:
                 answers.append(listener(response))

@@ -40,7 +40,7 @@ def _block(stim: Any) -> None:
     """Wait for what feeds the run; the handlers that this thread is in cannot give their slots back before."""
     above = [(run, number or run._current_number()) for run, number in blocking.enclosing()]
     awaits = list(zip([run for run, _ in above[1:]] + [stim], above, strict=False))  # none if it is in none
-    begun = []
+    begun: list[tuple[Any, Any]] = []
     try:
         for awaited, owner in awaits:
             begin_await(awaited, owner)

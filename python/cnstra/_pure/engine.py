@@ -10,7 +10,7 @@ from .. import aio, faults
 from ..blocking import Blocking
 from .announce import announce_entry
 from .graph import DendriteSpec, Graph, JoinReachesItself, NeuronSpec, OwnedTwice
-from .handler import Handler
+from .handler import Handler, as_list
 from .options import Options
 from .run import UNKNOWN
 from .signal import Collateral, Signal
@@ -45,7 +45,6 @@ class Engine:
     def __new__(
         cls,
         neurons: Iterable[Any],
-        /,
         *,
         shared: Any = None,
         auto_cleanup_contexts: bool = False,
@@ -80,9 +79,9 @@ class Engine:
 
     def _compile(self) -> Graph:
         joins: dict[int, int] = {}
-        specs = []
+        specs: list[NeuronSpec] = []
         for neuron in self._neurons:
-            dendrites = []
+            dendrites: list[DendriteSpec] = []
             for dendrite in neuron._dendrites:
                 join = None if dendrite._join is None else joins.setdefault(id(dendrite._join), len(joins))
                 dendrites.append(DendriteSpec(self._numbers[id(dendrite._collateral)], join))
@@ -163,7 +162,8 @@ class Engine:
 
     def _find(self, task: Any) -> int:
         """The dendrite that a task means, UNKNOWN if this graph has none (S17)."""
-        places = self._places.get((id(task.neuron), id(task.signal._collateral)), ())
+        empty: list[int] = []
+        places = self._places.get((id(task.neuron), id(task.signal._collateral)), empty)
         if task.dendrite >= len(places):
             return UNKNOWN
         dendrite: int = places[task.dendrite]
@@ -180,12 +180,13 @@ class Engine:
     def _check_tasks(self, tasks: Any) -> list[Any]:
         from ..stimulation import ActivationTask
 
-        if not isinstance(tasks, list | tuple):
+        given = as_list(tasks)
+        if given is None:
             raise faults.not_a_task(tasks)
-        for task in tasks:
+        for task in given:
             if type(task) is not ActivationTask:
                 raise faults.not_a_task(task)
-        return list(tasks)
+        return given
 
     def _unreachable(self, dendrites: Iterable[int], names: Iterable[str]) -> list[str]:
         """Those of the neurons named that no activation of these dendrites can reach (S15)."""
@@ -239,12 +240,13 @@ def _number_collaterals(neurons: Sequence[Any]) -> tuple[list[Collateral], dict[
 
 
 def _check_signals(signals: Any) -> list[Signal]:
-    if not isinstance(signals, list | tuple):
+    given = as_list(signals)
+    if given is None:
         raise faults.not_a_signal(signals)
-    for signal in signals:
+    for signal in given:
         if type(signal) is not Signal:
             raise faults.not_a_signal(signal)
-    return list(signals)
+    return given
 
 
 def _check_listener(listener: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Any
 
 from .. import aio, blocking, faults
@@ -124,7 +125,7 @@ def _offload(stim: Any, activation: Activation, handler: Handler, arguments: tup
     try:
         stim._host.offload(
             call,
-            lambda value, error: _worker_done(stim, activation, handler, value, error, entered),
+            partial(_worker_done, stim, activation, handler, entered),
             lambda: _worker_lost(stim, activation, handler),
         )
     except BaseException:
@@ -151,7 +152,7 @@ def _expire(stim: Any, activation: Activation, task: Any) -> None:
     task.cancel()
 
 
-def _worker_done(stim: Any, activation: Activation, handler: Handler, value: Any, error: Any, entered: float) -> None:
+def _worker_done(stim: Any, activation: Activation, handler: Handler, entered: float, value: Any, error: Any) -> None:
     """A handler came back from its worker thread."""
     with stim._lock:
         stim._workers.discard(activation.number)

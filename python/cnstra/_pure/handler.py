@@ -11,7 +11,7 @@ from .run import Activation
 from .signal import Signal
 from .slots import Slots
 
-__all__ = ["Handler", "check_response"]
+__all__ = ["Handler", "as_list", "check_response"]
 
 
 class Handler:
@@ -48,15 +48,21 @@ class Handler:
         return activation.signal._payload
 
 
+def as_list(value: Any) -> list[Any] | None:
+    """The items of a list or tuple, None for anything else."""
+    return [*value] if isinstance(value, list | tuple) else None
+
+
 def check_response(handler: Handler, value: Any, enforce_ownership: bool) -> list[Signal]:
     """What a handler returned, as a list of signals, checked whole before any is emitted (S4)."""
     if value is None:
         return []
-    many = isinstance(value, list | tuple)
-    signals = list(value) if many else [value]
+    many = as_list(value)
+    signals: list[Signal] = [value] if many is None else many
     for index, signal in enumerate(signals):
         if type(signal) is not Signal:
-            raise faults.invalid_response(handler.name, handler.collateral_name, signal, index if many else None)
+            place = None if many is None else index
+            raise faults.invalid_response(handler.name, handler.collateral_name, signal, place)
         if enforce_ownership and id(signal._collateral) not in handler.owned:
             raise faults.not_owned(handler.name, signal._collateral._name)
     return signals

@@ -33,9 +33,11 @@ async def _await(awaitable: Any) -> Any:
 
 def as_coroutine(value: Any) -> Coroutine[Any, Any, Any] | None:
     """The value as a coroutine if it can be awaited, else None."""
-    if type(value) is CoroutineType:
-        return value
-    if hasattr(type(value), "__await__"):
+    coroutine: Any = value
+    kind: object = type(coroutine)
+    if kind is CoroutineType:
+        return coroutine
+    if hasattr(kind, "__await__"):
         return _await(value)
     import inspect
 

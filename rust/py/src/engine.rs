@@ -187,7 +187,7 @@ fn check_signals(signal: &Bound<'_, PyAny>) -> PyResult<Entry> {
 #[pymethods]
 impl Engine {
     #[new]
-    #[pyo3(signature = (neurons, /, *, shared = None, auto_cleanup_contexts = None, enforce_ownership = None, middleware = None))]
+    #[pyo3(signature = (neurons, *, shared = None, auto_cleanup_contexts = None, enforce_ownership = None, middleware = None))]
     fn new(
         py: Python<'_>,
         neurons: &Bound<'_, PyAny>,
