@@ -1,0 +1,448 @@
+"""S20: async handlers are tasks from their first step, and cost none if they never suspend."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import types
+import weakref
+from collections.abc import Awaitable, Callable, Generator
+from functools import partial
+from typing import Any
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from cnstra import CNS, Response, StimulationFailed, collateral, neuron
+
+from .gates import Gates, settle, sink
+
+ping = collateral("ping", int)
+a = collateral("a", int)
+
+
+async def completes(handler: Callable[[int], Awaitable[Any]]) -> None:
+    """Run a handler to its end; what it raises is raised."""
+    run = CNS([neuron("one").dendrite(collateral=ping, response=handler)]).stimulate(ping.create_signal(1))
+    try:
+        async with asyncio.timeout(60):
+            await run
+    except StimulationFailed as failure:
+        raise failure.exceptions[0] from None
+    assert run.outcome == "completed"
+
+
+@pytest.mark.anyio
+async def test_async_handlers_start_at_once_and_run_on_until_they_really_suspend() -> None:
+    gates = Gates()
+    log: list[str] = []
+
+    async def inner() -> None:
+        log.append("inner")
+
+    async def handle(payload: int) -> None:
+        log.append("started")
+        await inner()
+        log.append("before the gate")
+        await gates.wait("gate")
+        log.append("after the gate")
+
+    run = CNS([neuron("one").dendrite(collateral=ping, response=handle)]).stimulate(ping.create_signal(1))
+    assert log == ["started", "inner", "before the gate"]
+    await gates.open("gate")
+    assert log[3:] == ["after the gate"]
+    assert run.outcome == "completed"
+
+
+@pytest.mark.anyio
+async def test_one_that_never_suspends_finishes_at_once_and_costs_no_task() -> None:
+    async def handle(payload: int) -> Any:
+        return a.create_signal(payload)
+
+    async def end(payload: int) -> None: ...
+
+    one = neuron("one", {"a": a}).dendrite(collateral=ping, response=handle)
+    cns = CNS([one, neuron("end").dendrite(collateral=a, response=end)])
+    before = len(asyncio.all_tasks())
+    for n in range(100):
+        assert cns.stimulate(ping.create_signal(n)).outcome == "completed"
+    assert len(asyncio.all_tasks()) <= before + 1, "one spare task serves them all"
+    await settle()
+    assert len(asyncio.all_tasks()) <= before + 1
+
+
+@pytest.mark.anyio
+async def test_from_its_first_step_a_handler_is_a_task_of_its_own() -> None:
+    tasks: list[Any] = []
+
+    async def handle(payload: int) -> None:
+        tasks.append(asyncio.current_task())
+        await asyncio.sleep(0)
+        tasks.append(asyncio.current_task())
+        await asyncio.sleep(0.001)
+        tasks.append(asyncio.current_task())
+
+    here = asyncio.current_task()
+    cns = CNS([neuron("one").dendrite(collateral=ping, response=handle)])
+    runs = [cns.stimulate(ping.create_signal(n)) for n in range(2)]
+    assert asyncio.current_task() is here
+    for run in runs:
+        await run
+    mine = {id(task) for task in tasks}
+    assert len(mine) == 2
+    assert id(here) not in mine
+    assert all(isinstance(task, asyncio.Task) for task in tasks)
+    assert tasks[0] is not tasks[1]
+
+
+@pytest.mark.anyio
+async def test_nested_first_steps_each_have_their_own_task() -> None:
+    depth = 20
+    seen: list[Any] = []
+    nested = neuron("nested")
+
+    @nested.dendrite(ping)
+    async def handle(payload: int, axon: None, ctx: Any) -> None:
+        mine = asyncio.current_task()
+        seen.append(mine)
+        inner = ctx.cns.stimulate(ping.create_signal(payload - 1)) if payload else None
+        assert asyncio.current_task() is mine
+        await asyncio.sleep(0)
+        assert asyncio.current_task() is mine
+        if inner is not None:
+            await inner
+
+    here = asyncio.current_task()
+    await CNS([nested]).stimulate(ping.create_signal(depth))
+    assert asyncio.current_task() is here
+    assert len({id(task) for task in seen}) == depth + 1
+
+
+@pytest.mark.anyio
+async def test_nested_handlers_that_never_suspend_leave_the_task_of_the_outer_alone() -> None:
+    seen: list[bool] = []
+
+    async def nothing() -> None: ...
+
+    async def at_once(payload: int) -> None:
+        async with asyncio.timeout(60):
+            await nothing()
+
+    inner = CNS([neuron("inner").dendrite(collateral=ping, response=at_once)])
+
+    async def handle(payload: int) -> None:
+        mine = asyncio.current_task()
+        for _ in range(3):
+            inner.stimulate(ping.create_signal(payload)).raise_for_failure()
+            seen.append(asyncio.current_task() is mine)
+        async with asyncio.timeout(60):
+            await asyncio.sleep(0)
+        seen.append(asyncio.current_task() is mine)
+
+    await completes(handle)
+    assert seen == [True] * 4
+
+
+async def timeout_of_nothing(payload: int) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0):
+            await asyncio.sleep(3600)
+
+
+async def timeout_later(payload: int) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.001):
+            await asyncio.get_running_loop().create_future()
+
+
+async def timeout_in_time(payload: int) -> None:
+    async with asyncio.timeout(60):
+        await asyncio.sleep(0)
+
+
+async def wait_for(payload: int) -> None:
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(asyncio.get_running_loop().create_future(), 0.001)
+    assert await asyncio.wait_for(asyncio.sleep(0, 3), 60) == 3
+
+
+async def task_group(payload: int) -> None:
+    done: list[int] = []
+
+    async def work(n: int) -> None:
+        await asyncio.sleep(0)
+        done.append(n)
+
+    async with asyncio.TaskGroup() as group:
+        for n in range(3):
+            group.create_task(work(n))
+    assert done == [0, 1, 2]
+
+
+async def failing_task_group(payload: int) -> None:
+    async def fail() -> None:
+        await asyncio.sleep(0)
+        raise LookupError("lost")
+
+    async def group() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(fail())
+            await asyncio.sleep(3600)
+
+    with pytest.raises(ExceptionGroup) as caught:
+        await group()
+    assert caught.group_contains(LookupError, match="lost")
+
+
+async def cancel_scope(payload: int) -> None:
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await anyio.sleep(3600)
+    assert scope.cancelled_caught
+
+
+async def move_on(payload: int) -> None:
+    with anyio.move_on_after(0.001) as scope:
+        await anyio.sleep(3600)
+    assert scope.cancelled_caught
+
+
+async def fail_after(payload: int) -> None:
+    with pytest.raises(TimeoutError), anyio.fail_after(0):
+        await anyio.sleep(3600)
+
+
+async def anyio_task_group(payload: int) -> None:
+    done: list[int] = []
+
+    async def work(n: int) -> None:
+        await anyio.lowlevel.checkpoint()
+        done.append(n)
+
+    async with anyio.create_task_group() as group:
+        for n in range(3):
+            group.start_soon(work, n)
+    assert sorted(done) == [0, 1, 2]
+    async with anyio.create_task_group() as group:
+        group.start_soon(anyio.sleep, 3600)
+        group.cancel_scope.cancel()
+    assert group.cancel_scope.cancel_called
+
+
+async def anyio_thread(payload: int) -> None:
+    assert await anyio.to_thread.run_sync(lambda: payload + 1) == 2
+
+
+async def cancelled_by_another(payload: int) -> None:
+    mine = asyncio.current_task()
+    assert mine is not None
+    asyncio.get_running_loop().call_soon(mine.cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.sleep(3600)
+    assert mine.cancelling() == 1
+    assert mine.uncancel() == 0
+    await asyncio.sleep(0)
+
+
+async def shield(payload: int) -> None:
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return 3
+
+    assert await asyncio.shield(work()) == 3
+
+
+async def lock_and_queue(payload: int) -> None:
+    lock = asyncio.Lock()
+    queue: asyncio.Queue[int] = asyncio.Queue(1)
+    async with lock:
+        asyncio.get_running_loop().call_soon(queue.put_nowait, 3)
+        assert await queue.get() == 3
+
+
+async def async_generator(payload: int) -> None:
+    async def count() -> Any:
+        for n in range(3):
+            await asyncio.sleep(0)
+            yield n
+
+    assert [n async for n in count()] == [0, 1, 2]
+
+
+LIBRARY = [
+    timeout_of_nothing,
+    timeout_later,
+    timeout_in_time,
+    wait_for,
+    task_group,
+    failing_task_group,
+    cancel_scope,
+    move_on,
+    fail_after,
+    anyio_task_group,
+    anyio_thread,
+    cancelled_by_another,
+    shield,
+    lock_and_queue,
+    async_generator,
+]
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("handler", LIBRARY, ids=lambda handler: handler.__name__)
+@pytest.mark.parametrize("step", ["first", "second"])
+async def test_what_asyncio_and_anyio_offer_works_in_handlers(handler: Any, step: str) -> None:
+    async def second(payload: int) -> None:
+        await asyncio.sleep(0)
+        await handler(payload)
+
+    await completes(handler if step == "first" else second)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("handler", LIBRARY, ids=lambda handler: handler.__name__)
+async def test_it_works_in_listeners_too(handler: Any) -> None:
+    async def listen(response: Response) -> None:
+        await handler(1)
+
+    await CNS([]).stimulate(ping.create_signal(1), on_response=listen)
+
+
+class Custom:
+    """An awaitable that is no coroutine."""
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        yield from asyncio.sleep(0).__await__()
+        return a.create_signal(3)
+
+
+@types.coroutine
+def generator_based() -> Generator[Any, None, Any]:
+    yield from asyncio.sleep(0).__await__()
+    return a.create_signal(3)
+
+
+def a_future() -> Any:
+    future = asyncio.get_running_loop().create_future()
+    asyncio.get_running_loop().call_soon(future.set_result, a.create_signal(3))
+    return future
+
+
+def a_done_future() -> Any:
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(a.create_signal(3))
+    return future
+
+
+async def later() -> Any:
+    await asyncio.sleep(0)
+    return a.create_signal(3)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(
+    "make",
+    [
+        Custom,
+        generator_based,
+        a_future,
+        a_done_future,
+        lambda: asyncio.create_task(later()),
+        lambda: asyncio.ensure_future(later()),
+        lambda: asyncio.wrap_future(asyncio.run_coroutine_threadsafe(later(), asyncio.get_running_loop())),
+    ],
+    ids=["custom", "generator", "future", "done future", "task", "ensure_future", "wrapped"],
+)
+async def test_awaitables_other_than_coroutines_are_awaited(make: Callable[[], Any]) -> None:
+    log: list[str] = []
+    source = neuron("source", {"a": a}).dendrite(collateral=ping, response=lambda _: make())
+    await CNS([source, sink("end", a, log)]).stimulate(ping.create_signal(1))
+    assert log == ["end"]
+
+
+@pytest.mark.anyio
+async def test_callables_of_every_kind_may_be_asynchronous() -> None:
+    log: list[Any] = []
+
+    class Answering:
+        async def __call__(self, payload: int) -> None:
+            await asyncio.sleep(0)
+            log.append("object")
+
+        async def method(self, payload: int) -> None:
+            await asyncio.sleep(0)
+            log.append("method")
+
+    async def two(name: str, payload: int) -> None:
+        await asyncio.sleep(0)
+        log.append(name)
+
+    each: Any
+    for each in (Answering(), Answering().method, partial(two, "partial")):
+        await completes(each)
+    assert log == ["object", "method", "partial"]
+
+
+@pytest.mark.anyio
+async def test_the_stack_and_the_name_of_a_waiting_handlers_task_tell_what_it_does() -> None:
+    gates = Gates()
+
+    async def my_handler(payload: int) -> None:
+        tasks.append(asyncio.current_task())
+        await gates.wait("gate")
+
+    tasks: list[Any] = []
+    run = CNS([neuron("one").dendrite(collateral=ping, response=my_handler)]).stimulate(ping.create_signal(1))
+    await settle()
+    (task,) = tasks
+    assert "my_handler" in repr(task)
+    assert [frame.f_code.co_name for frame in task.get_stack()][:1] == ["my_handler"]
+    await gates.open("gate")
+    assert task.done()
+    assert run.done()
+
+
+@pytest.mark.anyio
+async def test_running_runs_and_their_tasks_are_held_by_the_engine() -> None:
+    log: list[str] = []
+    futures: list[weakref.ref[asyncio.Future[None]]] = []
+
+    async def wait(payload: int) -> Any:
+        future = asyncio.get_running_loop().create_future()
+        futures.append(weakref.ref(future))
+        await future
+        log.append("went on")
+        return a.create_signal(payload)
+
+    source = neuron("source", {"a": a}).dendrite(collateral=ping, response=wait)
+    CNS([source, sink("end", a, log)]).stimulate(ping.create_signal(1))
+    del source
+    for _ in range(3):
+        gc.collect()
+        await settle()
+    future = futures[0]()
+    assert future is not None, "nobody but the run holds it"
+    future.set_result(None)
+    await settle()
+    assert log == ["went on", "end"]
+
+
+@pytest.mark.anyio
+async def test_an_exception_that_is_raised_in_the_first_step_does_not_disturb_the_next() -> None:
+    tasks: list[Any] = []
+
+    async def handle(payload: int) -> None:
+        tasks.append(asyncio.current_task())
+        if payload == 0:
+            raise LookupError
+        async with asyncio.timeout(60):
+            await asyncio.sleep(0)
+
+    run = CNS([neuron("one").dendrite(collateral=ping, response=handle)]).stimulate(
+        [ping.create_signal(n) for n in (0, 1, 0, 1)]
+    )
+    with pytest.raises(StimulationFailed):
+        await run
+    assert len(run.failed_tasks) == 2
+    assert all(task is not None for task in tasks)
