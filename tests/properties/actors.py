@@ -75,7 +75,7 @@ class Actors(Stage):
                 for _ in range(part.naps):
                     await asyncio.sleep(0)
                 for _ in range(part.gates):
-                    await self.gate(f"{neuron_name(n)}{p} {_label(payload)}")
+                    await self._stand(part, f"{neuron_name(n)}{p} {_label(payload)}")
                 await self.wait_for(self._deed(n, p, part, payload, ctx, early=False))
                 return self._answer(n, p, part, payload)
             finally:
@@ -107,6 +107,15 @@ class Actors(Stage):
         if part.arity == 2:
             return lambda payload, axon: body(payload, axon, None)
         return lambda payload: body(payload, None, None)
+
+    async def _stand(self, part: Part, label: str) -> None:
+        try:
+            await self.gate(label)
+        except asyncio.CancelledError:
+            if part.tough == "fail":
+                raise ValueError(f"cancelled at {label}") from None
+            if not part.tough:
+                raise
 
     def _begin(self, n: int, p: int, part: Part, payload: Any, ctx: Any) -> None:
         run = self.number.get()

@@ -134,6 +134,7 @@ def _part(draw: Draw, features: Features, owns: tuple[int, ...], collaterals: in
         Deed(kind, draw(heard)) if kind else None,
         draw(_number(0, 2)) if kind else 0,
         draw(_BOOLEANS) if kind and not plain else False,
+        "" if plain else draw(_one_of(("", "", "swallow", "fail"))),
         draw(_one_of(("", "count", "delete"))) if features.contexts else "",
     )
 

@@ -59,6 +59,7 @@ class Part:
         fault: how it fails, if its fuel modulo 6 is ``fault_at``: ``raise``; ``junk``, an answer that is none;
             ``theft``, by emitting what its neuron does not own; ``cancelled``, by a CancelledError out of nowhere.
         deed: what else it does, if its fuel modulo 3 is ``deed_at``; before it naps and waits if ``early``.
+        tough: what it does when it is cancelled at a gate: unwind if ``""``; ``swallow`` that and go on; ``fail``.
         context: what it does with the neuron's context value: ``""``, ``count`` or ``delete``.
     """
 
@@ -75,6 +76,7 @@ class Part:
     deed: Deed | None = None
     deed_at: int = 0
     early: bool = False
+    tough: str = ""
     context: str = ""
 
     @property
@@ -89,6 +91,8 @@ class Part:
             words.append(f"naps {self.naps}")
         if self.gates and self.style != "plain":
             words.append(f"waits {self.gates}")
+        if self.tough and self.gates and self.style != "plain":
+            words.append(f"{self.tough}s if cancelled")
         if self.context:
             words.append(self.context)
         if self.deed is not None:

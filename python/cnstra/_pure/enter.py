@@ -95,16 +95,16 @@ def _start_coroutine(stim: Any, activation: Activation, handler: Handler, corout
     return None, _as_failure(stim, handler, step, value)
 
 
-def _as_failure(stim: Any, handler: Handler, step: aio.Step, error: BaseException) -> BaseException | None:
-    """S9: what a cancellation that left a handler means; None if it aborts the run."""
+def _as_failure(stim: Any, handler: Handler, step: aio.Step, error: BaseException) -> BaseException:
+    """S9: what a cancellation that left a handler means. Any other error is one, whether its task was cancelled or not."""
+    if not aio.is_cancellation(error):
+        return error
     if step is aio.Step.CANCELLED:
         abort_here(stim, error)
         return error
-    if aio.is_cancellation(error):
-        wrapped = faults.handler_cancelled(handler.name, handler.collateral_name)
-        wrapped.__cause__ = error
-        return wrapped
-    return error
+    wrapped = faults.handler_cancelled(handler.name, handler.collateral_name)
+    wrapped.__cause__ = error
+    return wrapped
 
 
 def _offload(stim: Any, activation: Activation, handler: Handler, arguments: tuple[Any, ...], entered: float) -> None:
