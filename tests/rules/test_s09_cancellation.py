@@ -380,6 +380,28 @@ def test_so_does_one_that_leaves_a_listener(kind: type[BaseException], where: st
     assert cns.stimulate(ping.create_signal(1)).outcome == "completed"
 
 
+@pytest.mark.parametrize("kind", FATAL)
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_listener_that_lets_one_out_does_not_keep_the_slot_of_the_activation(
+    kind: type[BaseException], fails: bool
+) -> None:
+    hot = [True]
+
+    def handle(payload: int) -> None:
+        if fails and hot[0]:
+            raise LookupError
+
+    def interrupt(response: Response) -> None:
+        if response.neuron is not None:
+            raise kind("stop")
+
+    cns = CNS([neuron("one", concurrency=1).dendrite(collateral=ping, response=handle)])
+    with pytest.raises(kind):
+        cns.stimulate(ping.create_signal(1), on_response=interrupt)
+    hot[0] = False
+    assert cns.stimulate(ping.create_signal(1), timeout=60).outcome == "completed"
+
+
 @pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
 def test_after_a_wait_it_leaves_the_loop(kind: type[BaseException], run_loop: RunLoop) -> None:
     log: list[str] = []

@@ -46,11 +46,14 @@ def settle(stim: Any, activation: Activation, handler: Handler | None, value: An
             run.emit(stim._engine._number_of(signal), signal, activation.number, activation.hop + 1)
             for signal in signals
         ]
-    announce(stim, activation, handler, signals, counts, error)
-    if entered and handler is not None and handler.slots is not None:
-        release(handler.slots, (stim, activation.number))
-    with stim._lock:
-        run.leave(activation)
+    try:
+        announce(stim, activation, handler, signals, counts, error)
+    finally:
+        # Whatever a listener lets out, the slot is not its to keep.
+        if entered and handler is not None and handler.slots is not None:
+            release(handler.slots, (stim, activation.number))
+        with stim._lock:
+            run.leave(activation)
     check_deadline(stim)
 
 

@@ -132,6 +132,8 @@ pub(crate) fn turn(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
         Err(panic) => {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+            // The handler on the stack has gone; among those in flight, its slot is given back with theirs.
+            this.lock().run.suspend();
             give_up(stim, format!("the engine panicked: {message}").into_pyobject(py)?.into_any().unbind())?;
             resume_unwind(panic)
         }

@@ -12,6 +12,7 @@ use crate::task::{Cargo, TaskInfo};
 use cnstra_core::Activation;
 use pyo3::intern;
 use pyo3::prelude::*;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// What a handler returned, checked whole before any of it is emitted (S4): signals with their collaterals' numbers.
 enum Answer<'py> {
@@ -89,7 +90,7 @@ pub(crate) fn settle<'py>(
         drop(state);
         return leave_undone(stim, handler, called);
     }
-    match answer {
+    let told = match answer {
         Ok(answer) if quiet => {
             let settled = take(&mut state.run, called);
             for (signal, number) in answer.signals() {
@@ -101,15 +102,18 @@ pub(crate) fn settle<'py>(
             state.run.leave(graph, called.dendrite);
             drop(state);
             drop(settled);
+            Ok(Ok(()))
         }
         answer => {
             drop(state);
-            settle_aloud(stim, handler, called, answer)?;
+            // Whatever a listener lets out, a panic included, the slot is not its to keep.
+            catch_unwind(AssertUnwindSafe(|| settle_aloud(stim, handler, called, answer)))
         }
-    }
+    };
     if let Some(slots) = handler.slots {
         release(py, engine, slots, Holder::new(stim, called.number))?;
     }
+    told.unwrap_or_else(|panic| resume_unwind(panic))?;
     check_deadline(stim)
 }
 
@@ -160,9 +164,9 @@ fn settle_aloud<'py>(
     }
     let info = cargo.map(|cargo| called.info(py, cargo));
     let answered = info.map(|info| Answered { info, neuron: handler.neuron.clone_ref(py) });
-    announce(stim, answered.as_ref(), answer.signals(), &counts, error.as_ref())?;
+    let told = announce(stim, answered.as_ref(), answer.signals(), &counts, error.as_ref());
     this.lock().run.leave(&engine.graph, called.dendrite);
-    Ok(())
+    told
 }
 
 /// It was entered but does not count as finished: it stays in the frontier as aborted (S9, S10).
@@ -221,7 +225,8 @@ pub(crate) fn refuse(
         state.errors.push(error.clone_ref(py));
         state.run.fail(activation, Some(error.clone_ref(py)));
     }
-    announce(stim, Some(&Answered { info, neuron }), &[], &[], Some(&error))?;
+    let told = announce(stim, Some(&Answered { info, neuron }), &[], &[], Some(&error));
     this.lock().run.leave(&engine.graph, dendrite);
+    told?;
     check_deadline(stim)
 }
