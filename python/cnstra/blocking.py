@@ -30,6 +30,9 @@ class Blocking:
     def is_here(self) -> bool:
         return threading.get_ident() == self._thread and not self.closed
 
+    def is_closed(self) -> bool:
+        return self.closed
+
     def post(self, callback: Callable[[], object]) -> None:
         """Call back when the run's thread waits; RuntimeError if the run has been given up."""
         if self.closed:
@@ -62,7 +65,9 @@ class Blocking:
         try:
             while not run.done():
                 try:
-                    left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
+                    left = None if deadline is None else deadline - time.monotonic()
+                    if left is not None:
+                        left = min(max(left, 0.0), threading.TIMEOUT_MAX)
                     callback = self._mail.get(timeout=left)
                 except Empty:
                     deadline = None

@@ -211,7 +211,7 @@ def check_seconds(name: str, value: Any) -> None:
 
 
 def check_callable(name: str, value: Any) -> None:
-    if value is not None and not callable(value):
+    if not callable(value):
         raise TypeError(f"{name} must be callable, not {type(value).__name__}")
 
 

@@ -178,6 +178,9 @@ class NeuronFactory(Generic[C, S]):
     def __repr__(self) -> str:
         return f"<NeuronFactory context={_name(self._context)} shared={_name(self._shared)}>"
 
+    def __reduce__(self) -> Never:
+        raise TypeError(f"{self!r} cannot be pickled: it is there for type checkers; make it again where it is needed")
+
 
 @overload
 def neuron_factory(*, context: type[C], shared: type[S]) -> NeuronFactory[C, S]: ...

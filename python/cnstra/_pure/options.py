@@ -35,8 +35,10 @@ class Options:
             setattr(self, name, given.pop(name, None))
         for name in given:
             raise TypeError(f"{call}() got an unexpected keyword argument {name!r}")
-        faults.check_callable("on_response", self.on_response)
-        faults.check_callable("on_drain", self.on_drain)
+        if self.on_response is not None:
+            faults.check_callable("on_response", self.on_response)
+        if self.on_drain is not None:
+            faults.check_callable("on_drain", self.on_drain)
         faults.check_seconds("timeout", self.timeout)
         faults.check_limit("concurrency", self.concurrency)
         faults.check_limit("max_hops", self.max_hops)
