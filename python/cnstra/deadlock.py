@@ -12,9 +12,11 @@ from typing import Any
 
 from . import faults
 
-__all__ = ["Owner", "begin_await", "end_await", "is_doomed"]
+__all__ = ["Owner", "begin_await", "end_await", "is_doomed", "recheck"]
 
-Owner = tuple[Any, int]  # a stimulation and the number of an activation of it
+# A stimulation and the number of an activation of it. As one who awaits, the number 0 stands for the whole run: without
+# a loop, a thread that waits inside a run's handler can go on with nothing of that run.
+Owner = tuple[Any, int]
 
 _lock = Lock()  # guards the two maps of every run that say who awaits whom
 
@@ -30,15 +32,15 @@ def begin_await(run: Any, owner: Owner) -> None:
             raise faults.own_run()
         run._awaited_by[owner] = run._awaited_by.get(owner, 0) + 1
         owner[0]._awaits[run] = owner[0]._awaits.get(run, 0) + 1
-        doomed: list[tuple[Any, int]] = []
-        seen, stack = {run}, [run]
-        while stack:
-            below = stack.pop()
-            behind = _behind(below)
-            doomed += [(below, number) for number, holders in below._waiters() if holders <= behind]
-            fresh = [further for further in below._awaits if further not in seen]
-            seen.update(fresh)
-            stack.extend(fresh)
+        doomed = _doomed_below(run)
+    for below, number in doomed:
+        below._doom(number)
+
+
+def recheck(run: Any) -> None:
+    """An activation of this run got a slot; whoever waits behind the run may now do so for ever."""
+    with _lock:
+        doomed = _doomed_below(run)
     for below, number in doomed:
         below._doom(number)
 
@@ -55,7 +57,25 @@ def end_await(run: Any, owner: Owner) -> None:
 def is_doomed(run: Any, holders: set[Owner]) -> bool:
     """Whether an activation of this run that starts to wait for slots so held would do so for ever."""
     with _lock:
-        return holders <= _behind(run)
+        return _are_all_in(holders, _behind(run))
+
+
+def _doomed_below(run: Any) -> list[tuple[Any, int]]:
+    """What waits for ever in this run, in the runs that its handlers await, and so on."""
+    doomed: list[tuple[Any, int]] = []
+    seen, stack = {run}, [run]
+    while stack:
+        below = stack.pop()
+        behind = _behind(below)
+        doomed += [(below, number) for number, holders in below._waiters() if _are_all_in(holders, behind)]
+        fresh = [further for further in below._awaits if further not in seen]
+        seen.update(fresh)
+        stack.extend(fresh)
+    return doomed
+
+
+def _are_all_in(holders: set[Owner], behind: set[Owner]) -> bool:
+    return all(holder in behind or (holder[0], 0) in behind for holder in holders)
 
 
 def _behind(run: Any) -> set[Owner]:

@@ -37,8 +37,8 @@ def begin(stim: Any) -> None:
 
 
 def _block(stim: Any) -> None:
-    """Wait for what feeds the run; the handlers that this thread is in cannot give their slots back before."""
-    above = [(run, number or run._current_number()) for run, number in blocking.enclosing()]
+    """Wait for what feeds the run; the runs that this thread is in can go on with nothing before."""
+    above = list(blocking.enclosing())
     awaits = list(zip([run for run, _ in above[1:]] + [stim], above, strict=False))  # none if it is in none
     begun: list[tuple[Any, Any]] = []
     try:

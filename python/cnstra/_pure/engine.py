@@ -162,8 +162,8 @@ class Engine:
 
     def _find(self, task: Any) -> int:
         """The dendrite that a task means, UNKNOWN if this graph has none (S17)."""
-        empty: list[int] = []
-        places = self._places.get((id(task.neuron), id(task.signal._collateral)), empty)
+        key = id(task.neuron), id(task.signal._collateral)
+        places: Sequence[int] = self._places.get(key) or ()
         if task.dendrite >= len(places):
             return UNKNOWN
         dendrite: int = places[task.dendrite]

@@ -27,7 +27,8 @@ def feed(stim: Any, job: Callable[[], object] | None = None, *, here: bool = Tru
         if now:
             run.begin_turn()
         elif stim._scheduled:
-            return True
+            # A wake-up that is under way arrives nowhere if the loop has been closed meanwhile.
+            return not stim._host.is_closed()
         else:
             stim._scheduled = True
     if now:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .. import faults
-from ..deadlock import Owner
+from ..deadlock import Owner, recheck
 from .feed import feed
 
 __all__ = ["doom", "release", "waiters"]
@@ -26,6 +26,8 @@ def _grant(stim: Any, number: int, error: Exception | None = None) -> bool:
         if not stim._run.grant(number, error):
             return False
     if feed(stim, here=False):
+        if stim._awaits:
+            recheck(stim)
         return True
     with stim._lock:
         stim._run.ungrant(number)

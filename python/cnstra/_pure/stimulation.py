@@ -249,11 +249,6 @@ class Stimulation:
     def _end_await(self, owner: Owner) -> None:
         end_await(self, owner)
 
-    def _current_number(self) -> int:
-        """The number of the activation whose handler is on the stack."""
-        current = self._run.current
-        return 0 if current is None else current.number
-
     # -- tasks
 
     def _append(self, tasks: Any) -> None:

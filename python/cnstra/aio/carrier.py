@@ -7,7 +7,7 @@ from collections.abc import Coroutine, Generator
 from contextvars import Context
 from enum import Enum
 from types import CoroutineType
-from typing import Any
+from typing import Any, cast
 
 __all__ = ["Carrier", "Step", "as_coroutine", "discard", "is_cancellation"]
 
@@ -31,13 +31,11 @@ async def _await(awaitable: Any) -> Any:
     return await awaitable
 
 
-def as_coroutine(value: Any) -> Coroutine[Any, Any, Any] | None:
+def as_coroutine(value: object) -> Coroutine[Any, Any, Any] | None:
     """The value as a coroutine if it can be awaited, else None."""
-    coroutine: Any = value
-    kind: object = type(coroutine)
-    if kind is CoroutineType:
-        return coroutine
-    if hasattr(kind, "__await__"):
+    if type(value) is CoroutineType:
+        return cast("Coroutine[Any, Any, Any]", value)
+    if hasattr(type(value), "__await__"):
         return _await(value)
     import inspect
 

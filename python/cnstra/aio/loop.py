@@ -37,6 +37,9 @@ class Loop:
     def is_here(self) -> bool:
         return self._asyncio._get_running_loop() is self.loop
 
+    def is_closed(self) -> bool:
+        return bool(self.loop.is_closed())
+
     def post(self, callback: Callable[[], object]) -> None:
         """Call back at the loop's next pass; RuntimeError if it is closed."""
         if self.is_here():

@@ -50,11 +50,7 @@ impl Driving {
             driving.borrow().iter().map(|(run, number)| (run.clone_ref(py).into_bound(py), *number)).collect()
         });
         let runs = above.iter().skip(1).map(|(run, _)| run.clone()).chain([stim.clone()]).collect::<Vec<_>>();
-        let owner = |(run, number): Owner<'py>| {
-            let number = if number > 0 { number } else { run.get().current_number() };
-            (run, number)
-        };
-        runs.into_iter().zip(above.into_iter().map(owner)).collect()
+        runs.into_iter().zip(above).collect()
     }
 }
 
@@ -89,7 +85,7 @@ pub(crate) fn begin(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     Ok(())
 }
 
-/// Wait for what feeds the run; the handlers that this thread is in cannot give their slots back before.
+/// Wait for what feeds the run; the runs that this thread is in can go on with nothing before.
 fn block(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let left = this.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());

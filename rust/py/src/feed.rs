@@ -74,7 +74,9 @@ pub(crate) fn feed(stim: &Bound<'_, Stimulation>, job: Option<Job>, here: bool) 
         if here {
             state.run.begin_turn();
         } else if std::mem::replace(&mut state.scheduled, true) {
-            return Ok(true);
+            drop(state);
+            // A wake-up that is under way arrives nowhere if the loop has been closed meanwhile.
+            return Ok(!this.host(py)?.object.call_method0(py, intern!(py, "is_closed"))?.is_truthy(py)?);
         }
         here
     };

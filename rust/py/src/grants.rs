@@ -36,6 +36,9 @@ fn grant(stim: &Bound<'_, Stimulation>, number: u64, error: Option<Py<PyAny>>) -
         return Ok(false);
     }
     if feed::feed(stim, None, false)? {
+        if this.is_waiting(stim.py()) {
+            names::deadlock(stim.py())?.getattr("recheck")?.call1((stim,))?;
+        }
         return Ok(true);
     }
     let unused = this.lock().run.ungrant(number);

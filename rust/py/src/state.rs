@@ -257,8 +257,9 @@ impl Stimulation {
         names::errors(py)?.getattr(kind)?.call1((reason, errors))
     }
 
-    pub(crate) fn current_number(&self) -> u64 {
-        self.lock().run.current().map_or(0, |activation| activation.number)
+    /// Whether a handler of this run waits for another run.
+    pub(crate) fn is_waiting(&self, py: Python<'_>) -> bool {
+        self.awaits.get().is_some_and(|awaits| !awaits.bind(py).is_empty())
     }
 
     /// Whether a handler's own task waits for this run.
