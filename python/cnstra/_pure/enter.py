@@ -96,7 +96,7 @@ def _start_coroutine(stim: Any, activation: Activation, handler: Handler, corout
 
 
 def _as_failure(stim: Any, handler: Handler, step: aio.Step, error: BaseException) -> BaseException:
-    """S9: what a cancellation that left a handler means. Any other error is one, whether its task was cancelled or not."""
+    """S9: what a cancellation that left a handler means; any other error is one, also after its task was cancelled."""
     if not aio.is_cancellation(error):
         return error
     if step is aio.Step.CANCELLED:
