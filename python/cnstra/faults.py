@@ -206,8 +206,16 @@ def check_seconds(name: str, value: Any) -> None:
         return
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(f"{name} must be a number of seconds or None, not {type(value).__name__}")
-    if not 0 < value < float("inf"):
+    if not _is_some_time(value):
         raise ValueError(f"{name} must be more than 0 seconds and finite, not {value}")
+
+
+def _is_some_time(seconds: float) -> bool:
+    """Whether it is more than 0 and finite, an int that no float can hold being infinite."""
+    try:
+        return 0 < float(seconds) < float("inf")
+    except OverflowError:
+        return False
 
 
 def check_callable(name: str, value: Any) -> None:
@@ -225,6 +233,10 @@ def check_abort_signal(value: Any) -> None:
 
 
 def check_context_store(value: Any) -> None:
+    if isinstance(value, type):
+        raise TypeError(
+            f"context_store must be an object, not the class {value.__name__}: make one, {value.__name__}()"
+        )
     missing = [
         name for name in ("get", "set", "delete", "get_all", "set_all") if not callable(getattr(value, name, None))
     ]

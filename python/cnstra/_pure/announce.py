@@ -55,12 +55,13 @@ def _respond(
         with stim._lock:
             run.deliver(count)
         return
-    with stim._lock:
-        response = _response(stim, activation, handler, signal, index, total, count, error)
     if error is not None and stim._has_local_listener:
         stim._observed = True
     barrier = _Barrier(stim)
     try:
+        context_value = _context_value(stim, activation, handler)
+        with stim._lock:
+            response = _response(stim, activation, handler, signal, index, total, count, error, context_value)
         answers: list[Any] = []
         for _, listener in listeners:
             try:
@@ -79,6 +80,18 @@ def _respond(
                 run.deliver(count)
 
 
+def _context_value(stim: Any, activation: Activation | None, handler: Handler | None) -> Any:
+    """The value of the neuron that answered; a store of the caller's is no better than a listener of the caller's."""
+    store = stim._store
+    if store is None or activation is None:
+        return None
+    try:
+        return store.get(activation.signal.neuron._name if handler is None else handler.name)
+    except BaseException as raised:
+        _listener_failed(stim, raised, "response")
+        return None
+
+
 def _response(
     stim: Any,
     activation: Activation | None,
@@ -88,6 +101,7 @@ def _response(
     total: int,
     count: int,
     error: BaseException | None,
+    context_value: Any,
 ) -> Any:
     run = stim._run
     neuron, input_signal = None, None
@@ -97,7 +111,6 @@ def _response(
         neuron = handler.neuron if handler is not None else activation.signal.neuron
         input_signal = activation.signal if known else activation.signal.signal
     pending, active = run.pending, run.active
-    store = stim._store
     return Response._make(
         stimulation=stim,
         neuron=neuron,
@@ -110,7 +123,7 @@ def _response(
         queue_length=pending + active,
         pending_activations=pending,
         active_activations=active,
-        context_value=None if store is None or neuron is None else store.get(neuron._name),
+        context_value=context_value,
         final=not pending and not active and index + 1 >= total and not run.aborted,
         _activation=activation,
         _caused=run.caused(count),

@@ -106,7 +106,7 @@ class Engine:
     # -- runs
 
     def stimulate(self, signal: Any, /, **options: Any) -> Stimulation:
-        stim = self._prepare(signal, **options)
+        stim = self._make_run(signal, None, options)
         stim._begin()
         return stim
 
@@ -123,10 +123,13 @@ class Engine:
 
     def _prepare(self, signal: Any, /, *, _tap: Any = None, **options: Any) -> Stimulation:
         """A run that has not begun; ``_begin`` drives its first turn."""
+        return self._make_run(signal, _tap, options)
+
+    def _make_run(self, signal: Any, tap: Any, options: dict[str, Any]) -> Stimulation:
         signals = [signal] if type(signal) is Signal else _check_signals(signal)
         checked = Options("stimulate", options)
         host = aio.current() or Blocking()
-        return Stimulation._make(self, host, checked, lambda stim: announce_entry(stim, signals), _tap)
+        return Stimulation._make(self, host, checked, lambda stim: announce_entry(stim, signals), tap)
 
     # -- listeners (S6, S7); tuples, so that a snapshot is a reference
 

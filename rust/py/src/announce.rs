@@ -89,8 +89,14 @@ fn respond(
     let context_value = match (answered, this.store_if_made()) {
         (Some(answered), Some(store)) => {
             let name = answered.neuron.getattr(py, intern!(py, "_name"))?;
-            let value = store.call_method1(py, intern!(py, "get"), (name,))?;
-            Some(value)
+            match store.call_method1(py, intern!(py, "get"), (name,)) {
+                Ok(value) => Some(value),
+                // A store of the caller's is no better than a listener of the caller's.
+                Err(error) => {
+                    listener_failed(stim, error, "response")?;
+                    None
+                }
+            }
         }
         _ => None,
     };
