@@ -233,6 +233,7 @@ def test_a_failed_join_is_one_task_that_runs_again_with_the_same_list() -> None:
     cns = CNS([joining])
     run = cns.stimulate([a.create_signal(1), a.create_signal(2)])
     (task,) = run.outstanding_tasks
+    assert [failure.task for failure in run.failed_tasks] == [task]
     assert [part.signal.payload for part in task.joined] == [1, 2]
     broken[0] = False
     # Others that arrive meanwhile are a list of their own.
