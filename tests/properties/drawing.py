@@ -25,6 +25,7 @@ class Features:
     naps: int = 1
     gates: int = 2
     faults: tuple[str, ...] = ("raise", "junk", "theft", "cancelled")
+    tough: tuple[str, ...] = ("", "", "swallow", "fail")
     deeds: tuple[str, ...] = ("abort", "cancel", "enqueue", "stray", "stimulate", "await", "await", "own", "quit")
     joins: bool = True
     limits: bool = True
@@ -134,7 +135,7 @@ def _part(draw: Draw, features: Features, owns: tuple[int, ...], collaterals: in
         Deed(kind, draw(heard)) if kind else None,
         draw(_number(0, 2)) if kind else 0,
         draw(_BOOLEANS) if kind and not plain else False,
-        "" if plain else draw(_one_of(("", "", "swallow", "fail"))),
+        "" if plain else draw(_one_of(features.tough)),
         draw(_one_of(("", "count", "delete"))) if features.contexts else "",
     )
 

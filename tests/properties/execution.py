@@ -62,7 +62,10 @@ class Execution(Actors):
         for number in self.unfinished():
             self.events.append(Note("stuck", number, "", self.frontier(number)))
         for number in self.unfinished():
-            self.runs[number].cancel("stuck")
+            try:
+                self.runs[number].cancel("stuck")
+            except Halt as halt:
+                self.note("halted", str(halt))
             await settle()
         await asyncio.gather(*self.watchers)
 
