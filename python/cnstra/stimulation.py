@@ -96,10 +96,14 @@ class TaskFailure:
 class UnobservedFailure:
     """Held by a run that failed and that nobody has looked at; logs the failure if it dies so (S9)."""
 
-    __slots__ = ("error",)
+    __slots__ = ("error", "logger")
 
     def __init__(self, error: BaseException) -> None:
+        # It may die when the interpreter does, too late to import anything.
+        import logging
+
         self.error: BaseException | None = error
+        self.logger = logging.getLogger("cnstra")
 
     def disarm(self) -> None:
         """Somebody has seen the failure."""
@@ -107,8 +111,6 @@ class UnobservedFailure:
 
     def __del__(self) -> None:
         if self.error is not None:
-            import logging
-
-            logging.getLogger("cnstra").error(
+            self.logger.error(
                 "a run failed and nobody looked at it: await it, or call raise_for_failure()", exc_info=self.error
             )

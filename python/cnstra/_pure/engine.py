@@ -165,11 +165,11 @@ class Engine:
 
     def _find(self, task: Any) -> int:
         """The dendrite that a task means, UNKNOWN if this graph has none (S17)."""
-        key = id(task.neuron), id(task.signal._collateral)
-        places: Sequence[int] = self._places.get(key) or ()
-        if task.dendrite >= len(places):
+        index: int = task.dendrite
+        places = self._places.get((id(task.neuron), id(task.signal._collateral)))
+        if places is None or index >= len(places):
             return UNKNOWN
-        dendrite: int = places[task.dendrite]
+        dendrite = places[index]
         if task.joined and not (
             self._handlers[dendrite].is_join and all(self._find(part) != UNKNOWN for part in task.joined)
         ):

@@ -177,7 +177,8 @@ class Stimulation:
     def raise_for_failure(self) -> None:
         error = self.exception()
         if error is not None:
-            raise error
+            # Without what it was raised through before: that would pile up, and keep alive whoever looked.
+            raise error.with_traceback(None)
 
     def abort(self, reason: object = None) -> None:
         if self._host.is_here():
