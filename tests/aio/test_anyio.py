@@ -7,6 +7,7 @@ from typing import Any
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
@@ -35,7 +36,7 @@ async def test_a_task_group_in_the_first_step() -> None:
         found: list[int] = []
 
         async def child(number: int) -> None:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             found.append(number)
 
         async with anyio.create_task_group() as group:
@@ -68,7 +69,7 @@ async def test_a_task_group_that_starts_its_children_and_waits_for_them_to_be_re
     seen: list[int] = []
 
     async def child(number: int, *, task_status: anyio.abc.TaskStatus[int]) -> None:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         task_status.started(number)
         await anyio.sleep_forever()
 
@@ -87,12 +88,12 @@ async def test_time_limits_that_have_passed_already() -> None:
 
     async def handler(payload: int) -> None:
         with anyio.move_on_after(0) as scope:
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             steps.append("not reached")
         assert scope.cancelled_caught
         with pytest.raises(TimeoutError), anyio.fail_after(0):
             await anyio.sleep_forever()
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         steps.append("went on")
 
     await answering(handler, []).stimulate(go.create_signal(0))
@@ -178,7 +179,7 @@ async def test_a_task_group_of_runs() -> None:
     seen: list[int] = []
 
     async def handler(payload: int, axon: Any) -> Signal[int]:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return axon.result.create_signal(payload)  # type: ignore[no-any-return]
 
     cns = answering(handler, seen, concurrency=2)
@@ -197,7 +198,7 @@ async def test_a_failing_run_cancels_the_task_group_that_awaits_it() -> None:
         raise ValueError("failed")
 
     cns = answering(fail, [])
-    with pytest.raises(ExceptionGroup) as caught:
+    with pytest.raises(ExceptionGroup) as caught:  # noqa: PT012 - the group is what raises
         async with anyio.create_task_group() as group:
             group.start_soon(anyio.sleep_forever)
             await cns.stimulate(go.create_signal(0))
@@ -209,7 +210,7 @@ async def test_threads_from_a_handler_and_back() -> None:
     seen: list[int] = []
 
     async def double(number: int) -> int:
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         return 2 * number
 
     def in_thread(number: int) -> int:
@@ -271,7 +272,7 @@ async def test_a_cancelled_handler_cleans_up_behind_a_shield() -> None:
                 steps.append("cleaned up")
 
     run = answering(handler, []).stimulate(go.create_signal(0))
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     run.cancel("enough")
     with pytest.raises(StimulationAborted, match="enough"):
         await run
@@ -313,7 +314,7 @@ async def test_abort_signals_are_waited_for_like_anything_else() -> None:
         steps.append("left")
 
     run = answering(handler, []).stimulate(go.create_signal(0))
-    await anyio.sleep(0)
+    await anyio.lowlevel.checkpoint()
     run.abort("stop")
     with pytest.raises(StimulationAborted):
         await run
@@ -342,7 +343,7 @@ async def test_the_task_of_a_handler_is_anyio_s_current_task() -> None:
 
     async def handler(payload: int) -> None:
         tasks.append(anyio.get_current_task())
-        await anyio.sleep(0)
+        await anyio.lowlevel.checkpoint()
         tasks.append(anyio.get_current_task())
 
     await answering(handler, []).stimulate(go.create_signal(0))

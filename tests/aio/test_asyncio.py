@@ -75,7 +75,7 @@ async def total_of_wait_for(payload: int) -> int:
 
 
 async def total_in_threads(payload: int) -> int:
-    return sum([await asyncio.to_thread(lambda n=number: n) for number in range(payload)])
+    return sum([await asyncio.to_thread(int, number) for number in range(payload)])
 
 
 async def total_in_an_executor(payload: int) -> int:
@@ -272,7 +272,7 @@ async def test_runs_are_awaitables_for_everything_that_takes_them() -> None:
         await start()
     for done in asyncio.as_completed([start(), start()]):
         await done
-    done, pending = await asyncio.wait([asyncio.ensure_future(start())])
+    _, pending = await asyncio.wait([asyncio.ensure_future(start())])
     assert not pending
     assert len(seen) == 9
     ended = start()
