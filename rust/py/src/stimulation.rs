@@ -151,7 +151,12 @@ impl Stimulation {
 
     fn raise_for_failure(&self, py: Python<'_>) -> PyResult<()> {
         match self.exception(py)? {
-            Some(error) => Err(PyErr::from_value(error.into_bound(py))),
+            Some(error) => {
+                let error = error.into_bound(py);
+                // Without what it was raised through before: that would pile up, and keep alive whoever looked.
+                error.setattr(intern!(py, "__traceback__"), py.None())?;
+                Err(PyErr::from_value(error))
+            }
             None => Ok(()),
         }
     }
