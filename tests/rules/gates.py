@@ -70,3 +70,21 @@ def relay(
 
     axon = {collateral.name: collateral for collateral in emitted}
     return cnstra.neuron(name, axon).dendrite(collateral=heard, response=pass_on)
+
+
+def patient(
+    gates: Gates, heard: cnstra.Collateral[Any], log: list[Any], *emitted: cnstra.Collateral[Any]
+) -> cnstra.Neuron[Any, Any, Any, Any]:
+    """A neuron called slow that waits at the gate "slow PAYLOAD", and then passes the payload on."""
+    slow = cnstra.neuron("slow", {collateral.name: collateral for collateral in emitted})
+
+    @slow.dendrite(heard)
+    async def wait(payload: Any) -> Any:
+        try:
+            await gates.wait(f"slow {payload}")
+        except asyncio.CancelledError:
+            log.append("cancelled")
+            raise
+        return [collateral.create_signal(payload) for collateral in emitted]
+
+    return slow

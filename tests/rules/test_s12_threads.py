@@ -1,0 +1,141 @@
+"""S12: slots shared by threads."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+
+from cnstra import CNS, Stimulation, collateral, neuron
+
+from ..conftest import RunLoop
+from .gates import names
+
+ping = collateral("ping", int)
+a, b = collateral("a", int), collateral("b", int)
+
+
+def in_threads(count: int, work: Callable[[int], object]) -> None:
+    errors: list[BaseException] = []
+
+    def run(n: int) -> None:
+        try:
+            work(n)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert errors == []
+
+
+@pytest.mark.parametrize("concurrency", [1, 2])
+@pytest.mark.parametrize("loops", [False, True])
+def test_slots_are_shared_by_threads_with_and_without_loops(concurrency: int, loops: bool, run_loop: RunLoop) -> None:
+    lock = threading.Lock()
+    active: list[int] = []
+    most: list[int] = []
+    slow = neuron("slow", concurrency=concurrency)
+
+    @slow.dendrite(ping)
+    def work(payload: int) -> None:
+        with lock:
+            active.append(payload)
+            most.append(len(active))
+        threading.Event().wait(0.001)
+        with lock:
+            active.remove(payload)
+
+    cns = CNS([slow])
+
+    def stimulate(n: int) -> None:
+        async def main() -> None:
+            for k in range(5):
+                await cns.stimulate(ping.create_signal(100 * n + k))
+
+        if loops:
+            run_loop(main)
+        else:
+            for k in range(5):
+                assert cns.stimulate(ping.create_signal(100 * n + k)).outcome == "completed"
+
+    in_threads(6, stimulate)
+    assert len(most) == 30
+    assert max(most) <= concurrency
+
+
+def test_waiters_of_several_threads_are_served_in_the_order_in_which_they_came() -> None:
+    order: list[int] = []
+    entered, release = threading.Event(), threading.Event()
+    slow = neuron("slow", concurrency=1)
+
+    @slow.dendrite(ping)
+    def work(payload: int) -> None:
+        order.append(payload)
+        if payload == 0:
+            entered.set()
+            release.wait(60)
+
+    cns = CNS([slow])
+    waiting = threading.Semaphore(0)
+
+    def stimulate(n: int) -> None:
+        # The drain of the turn that begins to wait tells that it stands in line.
+        cns.stimulate(
+            ping.create_signal(n), on_drain=lambda drain: waiting.release() if drain.pending_activations else None
+        )
+
+    threads = [threading.Thread(target=stimulate, args=(n,)) for n in range(6)]
+    threads[0].start()
+    entered.wait(60)
+    for thread in threads[1:]:
+        thread.start()
+        assert waiting.acquire(timeout=60)
+    release.set()
+    for thread in threads:
+        thread.join(60)
+    assert order == [0, 1, 2, 3, 4, 5]
+
+
+def test_a_waiter_whose_loop_is_closed_is_passed_over_and_its_run_ends_aborted() -> None:
+    gates_loop = asyncio.new_event_loop()
+    order: list[int] = []
+    entered, release = threading.Event(), threading.Event()
+    slow = neuron("slow", concurrency=1)
+
+    @slow.dendrite(ping)
+    def work(payload: int) -> None:
+        order.append(payload)
+        if payload == 0:
+            entered.set()
+            release.wait(60)
+
+    cns = CNS([slow])
+    holder = threading.Thread(target=cns.stimulate, args=(ping.create_signal(0),))
+    holder.start()
+    entered.wait(60)
+
+    async def stimulate() -> Stimulation:
+        return cns.stimulate(ping.create_signal(1))
+
+    # Closed without a shutdown: nothing cancelled the tasks of this loop.
+    lost = gates_loop.run_until_complete(stimulate())
+    gates_loop.close()
+    assert lost.outcome in ("running", "aborted")
+    line = threading.Semaphore(0)
+    last = threading.Thread(
+        target=lambda: cns.stimulate(ping.create_signal(2), on_drain=lambda drain: line.release()),
+    )
+    last.start()
+    assert line.acquire(timeout=60)
+    release.set()
+    holder.join(60)
+    last.join(60)
+    assert order == [0, 2]
+    assert lost.outcome == "aborted"
+    assert names(lost.outstanding_tasks) == ["slow"]
