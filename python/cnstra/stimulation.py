@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import Any, final
+from weakref import WeakSet
 
 from ._engine import Signal
 from .graph import Neuron
@@ -96,21 +98,50 @@ class TaskFailure:
 class UnobservedFailure:
     """Held by a run that failed and that nobody has looked at; logs the failure if it dies so (S9)."""
 
-    __slots__ = ("error", "logger")
+    __slots__ = ("__weakref__", "error")
 
     def __init__(self, error: BaseException) -> None:
-        # It may die when the interpreter does, too late to import anything.
-        import logging
-
         self.error: BaseException | None = error
-        self.logger = logging.getLogger("cnstra")
+        _watch(self)
 
     def disarm(self) -> None:
         """Somebody has seen the failure."""
         self.error = None
 
-    def __del__(self) -> None:
-        if self.error is not None:
-            self.logger.error(
-                "a run failed and nobody looked at it: await it, or call raise_for_failure()", exc_info=self.error
+    def log(self) -> None:
+        """Tell it, once."""
+        error, self.error = self.error, None
+        if error is not None:
+            import logging
+
+            logging.getLogger("cnstra").error(
+                "a run failed and nobody looked at it: await it, or call raise_for_failure()", exc_info=error
             )
+
+    def __del__(self) -> None:
+        # When the interpreter is taken apart logging may be gone already, and what was left has been told before.
+        if not sys.is_finalizing():
+            self.log()
+
+
+_unobserved: WeakSet[UnobservedFailure] = WeakSet()
+_is_watching = False
+
+
+def _watch(guard: UnobservedFailure) -> None:
+    """Have it told when the program ends, at the latest."""
+    global _is_watching
+    if not _is_watching:
+        import atexit
+        import logging
+
+        _is_watching = True
+        # What is registered last is called first: logging has to be imported by now to be shut down after that.
+        logging.getLogger("cnstra")
+        atexit.register(_log_all)
+    _unobserved.add(guard)
+
+
+def _log_all() -> None:
+    for guard in list(_unobserved):
+        guard.log()
