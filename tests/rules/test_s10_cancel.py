@@ -53,6 +53,24 @@ async def test_cancel_cancels_handlers_in_flight_and_returns_at_once(passes: int
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("passes", [0, 1, 10])
+async def test_what_a_cancelled_handler_waits_for_is_cancelled_too(passes: int) -> None:
+    inner: list[asyncio.Task[None]] = []
+
+    async def wait(payload: int) -> None:
+        inner.append(asyncio.create_task(asyncio.sleep(3600)))
+        await inner[0]
+
+    run = CNS([neuron("slow").dendrite(collateral=ping, response=wait)]).stimulate(ping.create_signal(1))
+    for _ in range(passes):
+        await asyncio.sleep(0)
+    run.cancel("enough")
+    await settle()
+    assert inner[0].cancelled()
+    assert aborted(run).reason == "enough"
+
+
+@pytest.mark.anyio
 async def test_cancel_cancels_listeners_in_flight() -> None:
     log: list[str] = []
 

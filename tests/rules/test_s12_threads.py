@@ -102,40 +102,65 @@ def test_waiters_of_several_threads_are_served_in_the_order_in_which_they_came()
     assert order == [0, 1, 2, 3, 4, 5]
 
 
+class Line:
+    """A neuron with one slot, whose handlers stay until they are let go, and those who wait for it in threads."""
+
+    def __init__(self) -> None:
+        self.order: list[int] = []
+        self.active: list[int] = []
+        self.most = 0
+        self.entered = threading.Semaphore(0)
+        self.leave = threading.Semaphore(0)
+        self.lined_up = threading.Semaphore(0)
+        self.threads: list[threading.Thread] = []
+        slow = neuron("slow", concurrency=1).dendrite(collateral=ping, response=self.work)
+        self.cns = CNS([slow])
+
+    def work(self, payload: int) -> None:
+        self.order.append(payload)
+        self.active.append(payload)
+        self.most = max(self.most, len(self.active))
+        self.entered.release()
+        assert self.leave.acquire(timeout=60)
+        self.active.remove(payload)
+
+    def join(self, payload: int) -> None:
+        """Have a thread enter the neuron or wait for its slot, and return when it does."""
+        waits = bool(self.threads)
+        thread = threading.Thread(
+            target=self.cns.stimulate,
+            args=(ping.create_signal(payload),),
+            kwargs={"on_drain": lambda drain: self.lined_up.release() if drain.pending_activations else None},
+        )
+        self.threads.append(thread)
+        thread.start()
+        assert (self.lined_up if waits else self.entered).acquire(timeout=60)
+
+    def finish(self) -> None:
+        for _ in self.threads:
+            self.leave.release()
+        for thread in self.threads:
+            thread.join(60)
+
+
 def test_a_waiter_whose_loop_is_closed_is_passed_over_and_its_run_ends_aborted() -> None:
-    gates_loop = asyncio.new_event_loop()
-    order: list[int] = []
-    entered, release = threading.Event(), threading.Event()
-    slow = neuron("slow", concurrency=1)
-
-    @slow.dendrite(ping)
-    def work(payload: int) -> None:
-        order.append(payload)
-        if payload == 0:
-            entered.set()
-            release.wait(60)
-
-    cns = CNS([slow])
-    holder = threading.Thread(target=cns.stimulate, args=(ping.create_signal(0),))
-    holder.start()
-    entered.wait(60)
+    line = Line()
+    line.join(0)
+    loop = asyncio.new_event_loop()
 
     async def stimulate() -> Stimulation:
-        return cns.stimulate(ping.create_signal(1))
+        return line.cns.stimulate(ping.create_signal(1))
 
     # Closed without a shutdown: nothing cancelled the tasks of this loop.
-    lost = gates_loop.run_until_complete(stimulate())
-    gates_loop.close()
-    assert lost.outcome in ("running", "aborted")
-    line = threading.Semaphore(0)
-    last = threading.Thread(
-        target=lambda: cns.stimulate(ping.create_signal(2), on_drain=lambda drain: line.release()),
-    )
-    last.start()
-    assert line.acquire(timeout=60)
-    release.set()
-    holder.join(60)
-    last.join(60)
-    assert order == [0, 2]
+    lost = loop.run_until_complete(stimulate())
+    loop.close()
+    for payload in (2, 3, 4):
+        line.join(payload)
+    line.leave.release()
+    assert line.entered.acquire(timeout=60)
+    assert line.order == [0, 2]
+    assert not line.entered.acquire(timeout=0.05), "one slot was given back, and one went on"
+    line.finish()
+    assert (line.order, line.most) == ([0, 2, 3, 4], 1)
     assert lost.outcome == "aborted"
     assert names(lost.outstanding_tasks) == ["slow"]

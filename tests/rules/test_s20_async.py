@@ -281,3 +281,21 @@ async def test_an_exception_that_is_raised_in_the_first_step_does_not_disturb_th
         await run
     assert len(run.failed_tasks) == 2
     assert all(task is not None for task in tasks)
+
+
+@pytest.mark.anyio
+async def test_one_that_cancels_its_own_task_and_finishes_does_not_cancel_the_next() -> None:
+    log: list[str] = []
+
+    async def handle(payload: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if payload == 0:
+            task.cancel()
+            return
+        await asyncio.sleep(0)
+        log.append(f"{payload}, {task.cancelling()}")
+
+    cns = CNS([neuron("one").dendrite(collateral=ping, response=handle)])
+    await cns.stimulate([ping.create_signal(n) for n in (0, 1, 2)])
+    assert log == ["1, 0", "2, 0"]

@@ -247,3 +247,33 @@ def test_a_failed_run_that_was_looked_at_is_let_go() -> None:
     del run
     gc.collect()
     assert watched[0]() is None
+
+
+def test_an_abort_signal_that_goes_on_does_not_hold_the_runs_that_were_given_it() -> None:
+    controller = AbortController()
+    cns = CNS([neuron("one").dendrite(collateral=ping, response=lambda _: None)])
+    watched = watch([cns.stimulate(ping.create_signal(n), abort_signal=controller.signal) for n in range(3)])
+    gc.collect()
+    assert [ref() for ref in watched] == [None] * 3
+    controller.abort()
+
+
+def test_a_waiter_that_was_aborted_is_not_held_by_the_line_for_the_slot() -> None:
+    async def main() -> list[Any]:
+        gate = asyncio.Event()
+
+        async def wait(payload: int) -> None:
+            await gate.wait()
+
+        cns = CNS([neuron("one", concurrency=1).dendrite(collateral=ping, response=wait)])
+        holder, waiter = (cns.stimulate(ping.create_signal(n)) for n in range(2))
+        waiter.abort()
+        watched = watch([waiter])
+        del waiter
+        gc.collect()
+        left = [ref() for ref in watched]
+        gate.set()
+        await holder
+        return left
+
+    assert asyncio.run(main()) == [None]

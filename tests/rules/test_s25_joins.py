@@ -306,6 +306,17 @@ async def test_a_join_may_wait_for_a_slot_and_be_asynchronous() -> None:
     assert [run.outcome for run in runs] == ["completed"] * 2
 
 
+@pytest.mark.anyio
+async def test_its_hop_is_that_of_the_longest_way_whichever_arrived_last() -> None:
+    gates = Gates()
+    hops: list[int] = []
+    chain = [relay("one", ping, [], a), relay("two", a, [], b), slow_relay(gates, "slow", d, c)]
+    joining = neuron("total").join(collateral=[b, c], response=lambda payloads, axon, ctx: hops.append(ctx.task.hop))
+    run = CNS([*chain, joining]).stimulate([ping.create_signal(1), d.create_signal(2)])
+    await gates.open("slow 2")
+    assert (run.outcome, hops) == ("completed", [3])
+
+
 def test_max_hops_counts_the_longest_way_to_it() -> None:
     log: list[Any] = []
     cns = CNS([relay("source", ping, [], a), total(log, a, b)])
