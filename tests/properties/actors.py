@@ -133,7 +133,9 @@ class Actors(Stage):
         self.events.append(Started(run, neuron_name(n), p, tuple(map(tuple, heard)), task, context, self.frontier(run)))
 
     def _end(self, n: int, p: int, payload: Any) -> None:
-        self.events.append(Ended(self.number.get(), neuron_name(n), p, _label(payload)))
+        run = self.number.get()
+        outcome = None if self.runs[run] is None else self.runs[run].outcome
+        self.events.append(Ended(run, neuron_name(n), p, _label(payload), outcome))
 
     def _first_time(self, what: str, n: int, p: int, payload: Any) -> bool:
         """Whether a handler that is retried does it at this attempt."""

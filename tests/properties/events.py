@@ -55,12 +55,13 @@ class Started(NamedTuple):
 
 
 class Ended(NamedTuple):
-    """The code of a handler was left, in whatever way."""
+    """The code of a handler was left, in whatever way; ``outcome`` is the run's, None if the run is not known yet."""
 
     run: int
     neuron: str
     part: int
     path: str
+    outcome: str | None
 
 
 class Heard(NamedTuple):

@@ -81,10 +81,10 @@ class Execution(Actors):
         return [number for number, run in enumerate(self.runs) if run is not None and not run.done()]
 
     def _open(self, choice: int) -> None:
-        label, future, _ = self.gates.pop(choice % len(self.gates))
-        self.note("open", label)
-        if not future.done():
-            future.set_result(None)
+        gate = self.gates.pop(choice % len(self.gates))
+        self.events.append(Note("open", gate.run, gate.label, None))
+        if not gate.future.done():
+            gate.future.set_result(None)
 
     def _poke(self, poke: Any) -> None:
         if poke.kind == "start":
@@ -92,14 +92,15 @@ class Execution(Actors):
             self.start_as(self.program.starts[poke.index % len(self.program.starts)])
         elif poke.kind in ("quit", "break", "drop"):
             if self.gates:
-                label, future, task = self.gates[poke.index % len(self.gates)]
-                self.note(poke.kind, label)
+                gate = self.gates[poke.index % len(self.gates)]
+                self.events.append(Note(poke.kind, gate.run, gate.label, None))
                 if poke.kind == "quit":
-                    task.cancel("quit")
+                    assert gate.task is not None
+                    gate.task.cancel("quit")
                 elif poke.kind == "drop":
-                    future.cancel("dropped")
-                elif not future.done():
-                    future.set_exception(ValueError(f"broken gate of {label}"))
+                    gate.future.cancel("dropped")
+                elif not gate.future.done():
+                    gate.future.set_exception(ValueError(f"broken gate of {gate.label}"))
         else:
             number = poke.index % len(self.runs)
             run = self.runs[number]

@@ -19,6 +19,7 @@ def check(execution: Execution) -> None:
     program, events = execution.program, execution.events
     assert [event for event in events if isinstance(event, Note) and event.kind in ("strange", "lost", "loop")] == []
     _check_limits(execution)
+    left = any(isinstance(event, Note) and event.kind == "left" for event in events)
     endings = [event for event in events if isinstance(event, Ending)]
     assert [ending.run for ending in endings] == list(range(len(endings)))
     for ending in endings:
@@ -29,6 +30,8 @@ def check(execution: Execution) -> None:
         _check_starts(mine)
         _check_frontier(mine)
         _check_barriers(mine, events)
+        _check_in_flight(mine)
+        _check_aborts(mine, ending, left)
         _check_ending(mine, ending)
     stuck = [event for event in events if isinstance(event, Note) and event.kind == "stuck"]
     assert not stuck or _can_wait_for_each_other(program)
@@ -208,6 +211,24 @@ def _check_barriers(mine: list[Event], events: list[Event]) -> None:
             for task in event.caused:
                 if task.id in started:
                     assert opened[event.gate] < started[task.id]
+
+
+def _check_in_flight(mine: list[Event]) -> None:
+    """S6, S8, S10: no run is over before its handlers and listeners are."""
+    for event in mine:
+        if isinstance(event, Ended):
+            assert event.outcome in ("running", None)
+        elif isinstance(event, Note) and event.kind == "settled":
+            assert event.text == "running"
+
+
+def _check_aborts(mine: list[Event], ending: Ending, left: bool) -> None:
+    """S9, S10: a run is aborted if somebody aborts it while it runs, or cancels a task of it, and not otherwise."""
+    notes = [event for event in mine if isinstance(event, Note)]
+    if any(note.kind == "aborting" and note.text == "running" for note in notes):
+        assert ending.outcome == "aborted"
+    elif ending.outcome == "aborted":
+        assert left or any(note.kind in ("quit", "stuck") or note.text == "quit" for note in notes)
 
 
 def _check_ending(mine: list[Event], ending: Ending) -> None:

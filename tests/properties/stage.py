@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable
 from contextvars import ContextVar
 from itertools import count
-from typing import Any
+from typing import Any, NamedTuple
 
 from .events import Drained, Event, Heard, Note, Task
 from .programs import Deed, Ear, Program, Start, collateral_name
@@ -16,6 +16,15 @@ __all__ = ["Halt", "Stage"]
 
 class Halt(BaseException):
     """What no handler should raise."""
+
+
+class Gate(NamedTuple):
+    """Where something of a run waits for the driver."""
+
+    run: int
+    label: str
+    future: asyncio.Future[None]
+    task: asyncio.Task[Any] | None
 
 
 class Stage:
@@ -37,7 +46,7 @@ class Stage:
         self.runs: list[Any] = []  # by number; None until its Stimulation is known
         self.concurrency: dict[int, int | None] = {}  # by number of the run, of those that were started with options
         self.watchers: list[asyncio.Task[None]] = []
-        self.gates: list[tuple[str, asyncio.Future[None], Any]] = []
+        self.gates: list[Gate] = []
         self.collaterals = [lib.collateral(collateral_name(i), tuple) for i in range(program.collaterals)]
         self.number: ContextVar[int] = ContextVar("number", default=-1)
         self._store = lib.MemoryContextStore()
@@ -67,6 +76,7 @@ class Stage:
         await self.wait_for(nested)
         if label is not None:
             await self.gate(label)
+            self.note("settled", self.runs[self.number.get()].outcome)
 
     def drain_listener(self, ear: Ear, whose: str) -> Any:
         calls = count()
@@ -112,10 +122,9 @@ class Stage:
             return None
         if deed.kind == "own":
             return stimulation
-        if deed.kind == "abort":
-            stimulation.abort(path)
-        elif deed.kind == "cancel":
-            stimulation.cancel(path)
+        if deed.kind in ("abort", "cancel"):
+            self.note("aborting", stimulation.outcome)
+            stimulation.abort(path) if deed.kind == "abort" else stimulation.cancel(path)
         else:
             try:
                 stimulation.enqueue(self.tasks(deed, path, fuel))
@@ -141,7 +150,7 @@ class Stage:
 
     async def gate(self, label: str) -> None:
         future = asyncio.get_running_loop().create_future()
-        gate = label, future, asyncio.current_task()
+        gate = Gate(self.number.get(), label, future, asyncio.current_task())
         self.gates.append(gate)
         try:
             await future
