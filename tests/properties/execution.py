@@ -46,7 +46,7 @@ class Execution(Actors):
             self.start_as(start)
 
     async def drive(self, *, pokes: bool = True) -> None:
-        """Open gates until there are none; then cancel what is left, which waits for itself."""
+        """Open gates until there are none; cancel runs that wait for each other, the last one first."""
         due = sorted(self.program.pokes, key=lambda poke: poke.step) if pokes else []
         step = 0
         while True:
@@ -54,19 +54,14 @@ class Execution(Actors):
             while due and (due[0].step <= step or not self.gates):
                 self._poke(due.pop(0))
                 await settle()
-            if not self.gates:
+            if self.gates:
+                choices = self.program.gates
+                self._open(choices[step] if step < len(choices) else 0)
+                step += 1
+            elif self.unfinished():
+                self._cancel(self.unfinished()[-1])
+            else:
                 break
-            choices = self.program.gates
-            self._open(choices[step] if step < len(choices) else 0)
-            step += 1
-        for number in self.unfinished():
-            self.events.append(Note("stuck", number, "", self.frontier(number)))
-        for number in self.unfinished():
-            try:
-                self.runs[number].cancel("stuck")
-            except Halt as halt:
-                self.note("halted", str(halt))
-            await settle()
         await asyncio.gather(*self.watchers)
 
     async def open(self, gates: int) -> None:
@@ -79,6 +74,13 @@ class Execution(Actors):
 
     def unfinished(self) -> list[int]:
         return [number for number, run in enumerate(self.runs) if run is not None and not run.done()]
+
+    def _cancel(self, number: int) -> None:
+        self.events.append(Note("stuck", number, "", self.frontier(number)))
+        try:
+            self.runs[number].cancel("stuck")
+        except Halt as halt:
+            self.note("halted", str(halt))
 
     def _open(self, choice: int) -> None:
         gate = self.gates.pop(choice % len(self.gates))
