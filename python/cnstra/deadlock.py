@@ -15,7 +15,8 @@ from . import faults
 __all__ = ["Owner", "begin_await", "end_await", "is_doomed", "recheck"]
 
 # A stimulation and the number of an activation of it. As one who awaits, the number 0 stands for the whole run: without
-# a loop, a thread that waits inside a run's handler can go on with nothing of that run.
+# a loop, a thread that waits inside a run's handler can go on with nothing of that run. The number -1 stands for one of
+# its asynchronous listeners.
 Owner = tuple[Any, int]
 
 _lock = Lock()  # guards the two maps of every run that say who awaits whom

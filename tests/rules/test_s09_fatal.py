@@ -168,3 +168,38 @@ async def test_after_a_wait_others_go_to_the_exception_handler_of_the_loop() -> 
     again = cns.stimulate(ping.create_signal(1))
     await gates.open("slow")
     assert again.outcome == "completed"
+
+
+@pytest.mark.anyio
+async def test_so_do_those_of_a_listener() -> None:
+    gates = Gates()
+    log: list[str] = []
+    told: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+    cns = CNS([sink("parked", ping, log)])
+    run = cns.stimulate(ping.create_signal(1), on_response=lambda response: gates.wait("listener"))
+    error = Fatal("stop")
+    await gates.fail("listener", error)
+    assert told == [error]
+    assert aborted(run).reason is error
+    assert (log, names(run.outstanding_tasks)) == ([], ["parked"])
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, SystemExit])
+def test_after_a_wait_of_a_listener_it_leaves_the_loop_too(kind: type[BaseException], run_loop: RunLoop) -> None:
+    log: list[str] = []
+    runs: list[Stimulation] = []
+
+    async def interrupt(response: Response) -> None:
+        await asyncio.sleep(0)
+        raise kind("stop")
+
+    async def main() -> None:
+        runs.append(CNS([sink("parked", ping, log)]).stimulate(ping.create_signal(1), on_response=interrupt))
+        await runs[0]
+
+    with pytest.raises(kind):
+        run_loop(main)
+    assert log == []
+    assert isinstance(aborted(runs[0]).reason, kind)
+    assert names(runs[0].outstanding_tasks) == ["parked"]

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 
-from cnstra import CNS, SlotDeadlockError, Stimulation, StimulationFailed, collateral, neuron
+from cnstra import CNS, Response, SlotDeadlockError, Stimulation, StimulationFailed, collateral, neuron
 
 from .gates import Gates, names, settle
 
 ping, pong = collateral("ping", int), collateral("pong", int)
+
 answer = collateral("answer", int)
 
 
@@ -287,71 +288,6 @@ async def test_a_wait_that_is_given_up_is_no_deadlock() -> None:
     assert (run.outcome, inner[0].outcome) == ("completed", "completed")
 
 
-def test_without_a_loop_a_nested_run_that_needs_the_slot_above_it_fails() -> None:
-    inner: list[Stimulation] = []
-    busy = neuron("busy", concurrency=1)
-
-    @busy.dendrite(ping)
-    def work(payload: int, axon: None, ctx: Any) -> None:
-        if payload:
-            inner.append(ctx.cns.stimulate(ping.create_signal(payload - 1)))
-
-    run = CNS([busy]).stimulate(ping.create_signal(2))
-    assert run.outcome == "completed"
-    assert len(inner) == 1
-    deadlock_of(inner[0])
-
-
-def test_without_a_loop_it_is_found_through_further_runs() -> None:
-    inner: list[Stimulation] = []
-    busy = neuron("busy", concurrency=1)
-
-    @busy.dendrite(ping)
-    def work(payload: int) -> None:
-        if payload:
-            inner.append(other.stimulate(pong.create_signal(3)))
-
-    @(between := neuron("between")).dendrite(pong)
-    def pass_on(payload: int) -> None:
-        inner.append(
-            other.stimulate(pong.create_signal(payload - 1)) if payload else cns.stimulate(ping.create_signal(0))
-        )
-
-    cns, other = CNS([busy]), CNS([between])
-    assert cns.stimulate(ping.create_signal(1)).outcome == "completed"
-    assert [run.outcome for run in inner] == ["failed", *["completed"] * 4]
-    deadlock_of(inner[0])
-
-
-def test_without_a_loop_it_is_found_through_a_worker() -> None:
-    inner: list[Stimulation] = []
-    busy = neuron("busy", concurrency=1, offload=True)
-
-    @busy.dendrite(ping)
-    def work(payload: int, axon: None, ctx: Any) -> None:
-        if payload:
-            inner.append(ctx.cns.stimulate(ping.create_signal(payload - 1)))
-
-    run = CNS([busy]).stimulate(ping.create_signal(1))
-    assert run.outcome == "completed"
-    deadlock_of(inner[0])
-
-
-@pytest.mark.anyio
-async def test_in_a_loop_it_is_found_through_a_worker() -> None:
-    inner: list[Stimulation] = []
-    busy = neuron("busy", concurrency=1, offload=True)
-
-    @busy.dendrite(ping)
-    def work(payload: int, axon: None, ctx: Any) -> None:
-        if payload:
-            inner.append(ctx.cns.stimulate(ping.create_signal(payload - 1)))
-
-    run = CNS([busy]).stimulate(ping.create_signal(1))
-    await run
-    deadlock_of(inner[0])
-
-
 @pytest.mark.anyio
 async def test_a_plain_handler_that_starts_a_run_which_needs_its_slot_does_not_wait_for_it() -> None:
     inner: list[Stimulation] = []
@@ -387,3 +323,51 @@ async def test_other_branches_of_a_run_with_a_deadlock_go_on() -> None:
     await run
     assert log == ["other", "went on"]
     assert names(inner[0].failed_tasks) == ["busy"]
+
+
+@pytest.mark.anyio
+async def test_a_listener_that_awaits_a_run_does_not_keep_the_handlers_of_its_own_run_from_ending() -> None:
+    gates = Gates()
+    inner: list[Stimulation] = []
+    busy = neuron("busy", concurrency=1)
+
+    @busy.dendrite(ping)
+    async def work(payload: int) -> None:
+        if payload:
+            await gates.wait("busy")
+
+    async def listen(response: Response) -> None:
+        if response.neuron is other:
+            inner.append(cns.stimulate(ping.create_signal(0)))
+            await inner[0]
+
+    other = neuron("other").dendrite(collateral=pong, response=lambda _: None)
+    cns = CNS([busy, other])
+    run = cns.stimulate([ping.create_signal(1), pong.create_signal(1)], on_response=listen)
+    await settle()
+    assert not inner[0].done(), "it waits for a slot that will be given back"
+    await gates.open("busy")
+    assert (run.outcome, inner[0].outcome) == ("completed", "completed")
+
+
+@pytest.mark.anyio
+async def test_it_is_found_through_a_listener_that_the_run_of_the_chain_waits_for() -> None:
+    inner: list[Stimulation] = []
+    busy = neuron("busy", concurrency=1)
+
+    @busy.dendrite(ping)
+    async def work(payload: int) -> None:
+        if payload:
+            await other.stimulate(pong.create_signal(1), on_response=listen)
+
+    async def listen(response: Response) -> None:
+        if response.neuron is None:
+            await asyncio.sleep(0)
+            inner.append(cns.stimulate(ping.create_signal(0)))
+            await inner[0]
+
+    cns, other = CNS([busy]), CNS([])
+    run = cns.stimulate(ping.create_signal(1))
+    with pytest.raises(StimulationFailed):
+        await run
+    deadlock_of(inner[0])

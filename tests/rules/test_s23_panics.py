@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 import cnstra
-from cnstra import CNS, Stimulation, collateral, neuron
+from cnstra import CNS, Response, Stimulation, collateral, neuron
 
 from .gates import names, settle, sink
 
@@ -105,3 +105,22 @@ def test_a_panic_in_an_async_handler_too(suspends: bool) -> None:
         panics(lambda: asyncio.run(main()))
     assert runs[0].outcome == "aborted"
     assert names(runs[0].outstanding_tasks) == ["one"]
+
+
+def test_a_panic_in_an_async_listener_too() -> None:
+    told: list[Any] = []
+
+    async def listen(response: Response) -> None:
+        await asyncio.sleep(0)
+        panic("no way")
+
+    async def main() -> Stimulation:
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: told.append(context["exception"]))
+        run = CNS([sink("parked", ping, [])]).stimulate(ping.create_signal(1), on_response=listen)
+        await settle()
+        return run
+
+    run = asyncio.run(main())
+    assert run.outcome == "aborted"
+    assert any(is_panic(error) for error in told)
+    assert names(run.outstanding_tasks) == ["parked"]

@@ -154,17 +154,21 @@ class _Barrier:
             self._failed(value, step is aio.Step.CANCELLED)
 
     def settled(self, task: Any) -> None:
+        fatal: BaseException | None = None
         try:
             task.result()
         except BaseException as error:
-            # The event loop has let these two out already.
-            if not isinstance(error, KeyboardInterrupt | SystemExit):
+            if isinstance(error, Exception) or aio.is_cancellation(error):
                 self._failed(error, task.cancelling() > 0)
             else:
                 abort_here(self.stim, error)
+                # The event loop has let these two out already.
+                fatal = None if isinstance(error, KeyboardInterrupt | SystemExit) else error
         self.unsettled -= 1
         if not self.unsettled:
             feed.feed(self.stim, self._unpark)
+        if fatal is not None:
+            raise fatal
 
     def _unpark(self) -> None:
         with self.stim._lock:

@@ -28,11 +28,17 @@ def current_task() -> Any:
 
 
 def owner_of_current_task() -> Any:
-    """(stimulation, activation number) of the handler whose own task is running, None elsewhere."""
+    """(stimulation, activation number) of the handler whose own task is running, None elsewhere.
+
+    A listener's number is -1: it holds no slot, nor does it keep the handlers of its run from giving theirs back.
+    """
     here = current()
     task = None if here is None else here._asyncio.current_task(here.loop)
     carrier = None if task is None else task.get_coro()
-    return carrier.owner if type(carrier) is Carrier else None
+    if type(carrier) is not Carrier or carrier.owner is None:
+        return None
+    stimulation, number = carrier.owner
+    return stimulation, number or -1
 
 
 def wait(register: Callable[[Callable[..., object]], Callable[[], object]]) -> Generator[Any, Any, None]:

@@ -188,7 +188,7 @@ impl Barrier {
     pub(crate) fn settled(&self, stim: &Bound<'_, Stimulation>, task: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = stim.py();
         let mut told = Ok(());
-        if let Err(error) = task.call_method0(intern!(py, "result")) {
+        if let Some(error) = failure_of(task)? {
             let is_out = error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py);
             let value = names::exception(py, &error).into_bound(py);
             told = if is_out {
@@ -197,7 +197,11 @@ impl Barrier {
             } else if names::is_cancellation(py, &error) && task.call_method0(intern!(py, "cancelling"))?.is_truthy()? {
                 cancelled(stim, value)
             } else {
-                listener_failed(stim, error, "response")
+                let told = listener_failed(stim, error, "response");
+                if told.is_err() {
+                    abort_here(stim, Some(value.unbind()), false)?;
+                }
+                told
             };
         }
         if self.unsettled.fetch_sub(1, Ordering::Relaxed) == 1 {
@@ -205,6 +209,17 @@ impl Barrier {
         }
         told
     }
+}
+
+/// What a task that is done has raised. It is not asked for its result: raised here, a panic would go on as a panic, past
+/// the book-keeping.
+fn failure_of(task: &Bound<'_, PyAny>) -> PyResult<Option<PyErr>> {
+    let py = task.py();
+    if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
+        return Ok(task.call_method0(intern!(py, "result")).err());
+    }
+    let error = task.call_method0(intern!(py, "exception"))?;
+    Ok((!error.is_none()).then(|| PyErr::from_value(error)))
 }
 
 /// Somebody cancelled a listener: if it was not the engine, that aborts the run.
