@@ -47,7 +47,7 @@ def doom(stim: Any, number: int) -> None:
 
 
 def waiters(stim: Any) -> list[tuple[int, set[Owner]]]:
-    """The activations that wait for a slot, each with who holds those slots."""
+    """The activations that wait for a slot, in order of number, each with who holds those slots."""
     with stim._lock:
-        waiting = list(stim._run.waiting.values())
-    return [(a.number, slots.held_by()) for a in waiting if (slots := stim._handler(a).slots) is not None]
+        waiting = sorted(stim._run.waiting.items())
+    return [(number, slots.held_by()) for number, a in waiting if (slots := stim._handler(a).slots) is not None]
