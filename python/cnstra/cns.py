@@ -55,7 +55,7 @@ class CNS(Engine):
     __slots__ = ("_entered", "_network")
 
     _network: Network | None
-    _entered: dict[Any, list[set[Stimulation]]]
+    _entered: dict[Any, list[int]]
 
     def __init__(
         self,
@@ -203,21 +203,26 @@ class CNS(Engine):
 
     async def __aenter__(self) -> Self:
         """Runs that are started inside the block, on this loop, are waited for at its end."""
-        key, here = aio.current_task(), aio.current()
-        assert here is not None
-        self._entered.setdefault(key, []).append({run for run in here.live if run.cns is self})
+        # The number of a run that never begins: those that begin from here on have higher ones. What is live now says
+        # less: a run whose handler this is may be in its first turn.
+        mark = self._prepare([])._serial
+        self._entered.setdefault(aio.current_task(), []).append(mark)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None, /
     ) -> None:
         key = aio.current_task()
-        before = self._entered[key].pop()
+        if key not in self._entered:
+            key = next(
+                reversed(self._entered)
+            )  # another task entered the block: the latest, as far as anybody can tell
+        mark = self._entered[key].pop()
         if not self._entered[key]:
             del self._entered[key]
         cancelled: BaseException | None = error
         again: BaseException | None = None
-        while runs := self._unfinished(before):
+        while runs := self._unfinished(mark):
             if cancelled is not None:
                 for run in runs:
                     run.cancel(cancelled)
@@ -231,10 +236,10 @@ class CNS(Engine):
         if again is not None:
             raise again
 
-    def _unfinished(self, before: set[Stimulation]) -> list[Stimulation]:
+    def _unfinished(self, mark: int) -> list[Stimulation]:
         here = aio.current()
         assert here is not None
-        return [run for run in here.live if run.cns is self and run not in before]
+        return [run for run in here.live if run.cns is self and run._serial > mark]
 
     def __repr__(self) -> str:
         return f"<CNS of {len(self.neurons)} neurons>"

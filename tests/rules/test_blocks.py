@@ -126,3 +126,45 @@ def test_an_aborted_stimulation_tells_its_reason() -> None:
     with pytest.raises(StimulationAborted) as caught:
         CNS([neuron("stop").dendrite(collateral=ping, response=stop)]).run(ping.create_signal(1))
     assert caught.value.reason == "enough"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_block_in_a_handler_has_nothing_to_do_with_the_run_of_that_handler(fails: bool) -> None:
+    inner: list[Stimulation] = []
+    one = neuron("one")
+
+    @one.dendrite(ping)
+    async def handle(payload: int, axon: None, ctx: Any) -> None:
+        async with ctx.cns:
+            inner.append(ctx.cns.stimulate(a.create_signal(1)))
+            if fails:
+                raise LookupError("lost")
+        assert inner[0].done()
+
+    # The outer run is in its first turn when its handler enters the block, and so is the one above it.
+    above = neuron("above").dendrite(
+        collateral=b, response=lambda _, axon, ctx: outer.append(ctx.cns.stimulate(ping.create_signal(1)))
+    )
+    outer: list[Stimulation] = []
+    cns = CNS([one, above, neuron("two").dendrite(collateral=a, response=lambda _: asyncio.sleep(0))])
+    run = cns.stimulate(b.create_signal(1))
+    await settle()
+    assert run.outcome == "completed"
+    assert inner[0].outcome == ("aborted" if fails else "completed")
+    assert outer[0].outcome == ("failed" if fails else "completed")
+    assert [type(failure.error) for failure in outer[0].failed_tasks] == [LookupError] * fails
+
+
+@pytest.mark.anyio
+async def test_a_block_may_be_left_by_another_task_than_entered_it() -> None:
+    gates = Gates()
+    cns = slow_cns(gates, [])
+    await asyncio.ensure_future(cns.__aenter__())
+    run = cns.stimulate(ping.create_signal(1))
+    leaving = asyncio.ensure_future(cns.__aexit__(None, None, None))
+    await settle()
+    assert not leaving.done()
+    await gates.open("slow 1")
+    await leaving
+    assert run.outcome == "completed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 import time
 from typing import Any
@@ -279,3 +280,24 @@ async def test_cns_run_refuses_where_a_loop_runs() -> None:
         cns.run(ping.create_signal(1))
     with pytest.raises(RuntimeError, match="loop runs"):
         cns.run_query(ping.create_signal(1), ping)
+
+
+def test_workers_that_are_the_first_to_use_context_or_abort_signal_share_them() -> None:
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(30):
+            barrier = threading.Barrier(6, timeout=60)
+            signals: list[Any] = []
+
+            def work(payload: int, axon: None, ctx: Any, barrier: Any = barrier, signals: Any = signals) -> None:
+                barrier.wait()
+                ctx.set(payload)
+                signals.append(ctx.abort_signal)
+
+            neurons = [neuron(f"worker {n}", offload=True).dendrite(collateral=ping, response=work) for n in range(6)]
+            run = CNS(neurons).stimulate(ping.create_signal(7))
+            assert run.context.get_all() == {each.name: 7 for each in neurons}
+            assert len(set(map(id, signals))) == 1
+    finally:
+        sys.setswitchinterval(interval)

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from contextvars import Context, copy_context
 from dataclasses import replace
+from itertools import count
 from threading import Lock
 from typing import Any, Never, Self, final
 
@@ -21,6 +22,8 @@ from .run import UNKNOWN, Activation, Phase, Run
 
 __all__ = ["Stimulation"]
 
+_serials = count(1)
+
 
 @final
 class Stimulation:
@@ -29,11 +32,12 @@ class Stimulation:
     __slots__ = (
         "__weakref__", "_abort_kind", "_awaited_by", "_awaits", "_context", "_controller", "_deadline", "_engine",
         "_exception", "_expired", "_fed", "_forget_signal", "_guard", "_has_local_listener", "_heard_signal", "_host",
-        "_local_drains", "_local_listeners", "_lock", "_max_hops", "_observed", "_on_ended", "_outcome", "_owns_store",
-        "_reason", "_run", "_scheduled", "_store", "_tasks", "_timeout", "_timer", "_workers", "afferent_path",
-        "modality", "stimulation_context",
+        "_local_drains", "_local_listeners", "_lock", "_max_hops", "_observed", "_on_ended", "_outcome",
+        "_owns_store", "_reason", "_run", "_scheduled", "_serial", "_store", "_tasks", "_timeout", "_timer",
+        "_workers", "afferent_path", "modality", "stimulation_context",
     )  # fmt: skip
 
+    _serial: int  # which of all runs it is: later ones have higher numbers
     _engine: Any
     _host: Any  # an aio.Loop or a blocking.Blocking
     _run: Run
@@ -90,6 +94,7 @@ class Stimulation:
         # A tap is a listener of the library's own (query, stream): what it sees counts as seen by nobody.
         taps = () if tap is None else ((None, tap),)
         local = () if options.on_response is None else ((None, options.on_response),)
+        self._serial = next(_serials)
         self._local_listeners = (*taps, *local)
         self._has_local_listener = bool(local)
         self._local_drains = () if options.on_drain is None else ((None, options.on_drain),)
@@ -137,7 +142,11 @@ class Stimulation:
         if self._store is None:
             from ..context import MemoryContextStore
 
-            self._store = MemoryContextStore()
+            made = MemoryContextStore()
+            with self._lock:
+                # Two workers may be the first at once.
+                if self._store is None:
+                    self._store = made
         return self._store
 
     @property
@@ -270,8 +279,12 @@ class Stimulation:
         if self._controller is None:
             from ..abort import AbortController
 
-            self._controller = AbortController()
-            if self._run.aborted:
+            made = AbortController()
+            with self._lock:
+                if self._controller is None:
+                    self._controller = made
+                aborted = self._run.aborted
+            if aborted:
                 self._controller.abort(self._reason)
         return self._controller.signal
 

@@ -13,7 +13,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::{PyTraverseError, intern};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -135,7 +135,9 @@ impl Stimulation {
         if let Some(given) = &options.context_store {
             let _ = store.set(given.clone_ref(py));
         }
+        static LAST: AtomicU64 = AtomicU64::new(0);
         let stimulation = Self {
+            serial: LAST.fetch_add(1, Ordering::Relaxed) + 1,
             engine: engine.clone().unbind(),
             context: call::copy_context(py)?.unbind(),
             max_hops: options.max_hops.unwrap_or(u32::MAX),

@@ -22,6 +22,8 @@ use std::time::Instant;
 /// One propagation of signals through a CNS.
 #[pyclass(frozen, weakref, module = "cnstra")]
 pub(crate) struct Stimulation {
+    /// Which of all runs it is: later ones have higher numbers.
+    pub(crate) serial: u64,
     pub(crate) engine: Py<Engine>,
     pub(crate) options: Options,
     pub(crate) context: Py<PyAny>,
@@ -68,6 +70,11 @@ impl Stimulation {
     #[getter]
     fn cns(&self, py: Python<'_>) -> Py<Engine> {
         self.engine.clone_ref(py)
+    }
+
+    #[getter]
+    fn _serial(&self) -> u64 {
+        self.serial
     }
 
     #[getter]
