@@ -216,6 +216,34 @@ async def test_a_handler_that_cancels_and_uncancels_itself() -> None:
     assert steps == ["caught", "went on"]
 
 
+@pytest.mark.parametrize("fails", [False, True])
+async def test_a_handler_that_cancels_its_task_and_ends_takes_nobody_with_it(fails: bool) -> None:
+    """It never waits, so the cancellation reaches nobody; and what runs after it is a task of its own."""
+    done: list[int] = []
+
+    async def cancelling(payload: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        task.cancel()
+        if fails:
+            raise ValueError("failed")
+
+    async def waiting(payload: int) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        assert not task.cancelling()
+        await asyncio.sleep(0)
+        done.append(payload)
+
+    first = CNS([neuron("n").dendrite(collateral=go, response=cancelling)])
+    second = CNS([neuron("n").dendrite(collateral=go, response=waiting)])
+    run = first.stimulate(go.create_signal(0))
+    assert run.outcome == ("failed" if fails else "completed")
+    run.exception()
+    await asyncio.gather(*[second.stimulate(go.create_signal(number)) for number in range(3)])
+    assert done == [0, 1, 2]
+
+
 @pytest.mark.parametrize("around", ["wait_for", "timeout", "shield", "task"])
 async def test_giving_up_waiting_leaves_the_run_alone(around: str) -> None:
     gate = asyncio.Event()

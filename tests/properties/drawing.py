@@ -21,6 +21,7 @@ Draw = Callable[[Any], Any]
 class Features:
     """What drawn programs may do; each field is a list of choices, the plainest first."""
 
+    ways: tuple[str, ...] = ("stimulate", "stimulate", "activate")
     styles: tuple[str, ...] = ("plain", "async", "future")
     naps: int = 1
     gates: int = 2
@@ -147,8 +148,11 @@ def _start(draw: Draw, features: Features, collaterals: int, heard: list[int]) -
         channel = draw(_number(0, len(heard)))
         signals.append((heard[channel] if channel < len(heard) else draw(_number(0, collaterals - 1)), draw(_FUELS)))
     return Start(
+        way := draw(_one_of(features.ways)),
         tuple(signals),
-        draw(_BOOLEANS),
+        draw(_number(0, collaterals - 1)) if way == "query" else 0,
+        draw(_one_of((None, 1, 2))) if way == "stream" else None,
+        draw(_one_of((None, 0, 1, 3))) if way == "stream" else None,
         draw(_one_of((None, 1, 2))) if features.concurrency else None,
         draw(_one_of((None, 1, 2, 3))) if features.max_hops else None,
         _maybe(draw, lambda: _ear(draw, features, features.ears, collaterals)) if features.ears else None,

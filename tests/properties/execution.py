@@ -62,7 +62,7 @@ class Execution(Actors):
                 self._cancel(self.unfinished()[-1])
             else:
                 break
-        await asyncio.gather(*self.watchers)
+        await asyncio.gather(*self.watchers, return_exceptions=True)
 
     async def open(self, gates: int) -> None:
         """Open that many gates at most."""
@@ -114,7 +114,7 @@ class Execution(Actors):
             else:
                 token = self.number.set(number)
                 try:
-                    self.do(Deed(poke.kind), run, f"poke{poke.step}", 4)
+                    self.do(Deed(poke.kind), run, f"poke{len(self.events)}", 4)
                 except Halt as halt:
                     self.note("halted", str(halt))
                 finally:

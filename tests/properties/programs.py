@@ -144,10 +144,19 @@ class Ear:
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """How a run is started: by signals, (collateral, fuel), or if ``by_tasks`` by tasks for all that hear them."""
+    """How a run is started.
 
+    Attributes:
+        way: ``stimulate``; ``activate``, with tasks for all that hear the signals; ``query``, for the collateral
+            ``reply``; ``stream``, with that ``buffer``, and left after so many responses, or never.
+        signals: what it is started with, as (collateral, fuel).
+    """
+
+    way: str = "stimulate"
     signals: tuple[tuple[int, int], ...] = ()
-    by_tasks: bool = False
+    reply: int = 0
+    buffer: int | None = None
+    leave: int | None = None
     concurrency: int | None = None
     max_hops: int | None = None
     ear: Ear | None = None
@@ -155,9 +164,12 @@ class Start:
     shared_store: bool = False
 
     def __repr__(self) -> str:
-        words = ["activate" if self.by_tasks else "stimulate"]
+        words = [self.way]
+        if self.way == "query":
+            words.append(f"{collateral_name(self.reply)} with")
         words += [f"{collateral_name(collateral)}/{fuel}" for collateral, fuel in self.signals] or ["nothing"]
-        for word, value in (("concurrency", self.concurrency), ("max_hops", self.max_hops)):
+        numbers = ("concurrency", "max_hops", *(("buffer", "leave") if self.way == "stream" else ()))
+        for word, value in ((word, getattr(self, word)) for word in numbers):
             if value is not None:
                 words.append(f"{word}={value}")
         if self.shared_store:

@@ -45,7 +45,7 @@ class Stage:
         self.events: list[Event] = []
         self.runs: list[Any] = []  # by number; None until its Stimulation is known
         self.concurrency: dict[int, int | None] = {}  # by number of the run, of those that were started with options
-        self.watchers: list[asyncio.Task[None]] = []
+        self.watchers: list[asyncio.Task[None]] = []  # tasks of the driver's that await, query or read runs
         self.gates: list[Gate] = []
         self.collaterals = [lib.collateral(collateral_name(i), tuple) for i in range(program.collaterals)]
         self.number: ContextVar[int] = ContextVar("number", default=-1)
@@ -189,17 +189,25 @@ class Stage:
             "context_store": self._store if start.shared_store else None,
         }
         self.concurrency[number] = start.concurrency
-        signals = [
-            self.collaterals[c].create_signal((f"{number}{i or ''}", f)) for i, (c, f) in enumerate(start.signals)
-        ]
+        if start.way in ("query", "stream"):
+            from . import readers
+
+            self.runs.append(None)
+            read = readers.query if start.way == "query" else readers.stream
+            self.watchers.append(asyncio.ensure_future(read(self, number, start, options)))
+            return
+        signals = self.signals(start, number)
         tasks = [task for s, (c, _) in zip(signals, start.signals, strict=True) for task in self._tasks_for(c, s)]
         try:
-            if start.by_tasks:
+            if start.way == "activate":
                 self.start(lambda: self.cns.activate(tasks, **options))
             else:
                 self.start(lambda: self.cns.stimulate(signals[0] if len(signals) == 1 else signals, **options))
         except Halt:
             pass
+
+    def signals(self, start: Start, number: int) -> list[Any]:
+        return [self.collaterals[c].create_signal((f"{number}{i or ''}", f)) for i, (c, f) in enumerate(start.signals)]
 
     def know(self, run: int, stimulation: Any) -> None:
         if run < 0:

@@ -52,6 +52,12 @@ def test_programs_without_a_loop(program: Program) -> None:
     assert_same(Execution(FIRST, program).without_loop(), Execution(SECOND, program).without_loop())
 
 
+@given(programs(Features(ways=("stream", "query", "stimulate"), deeds=("abort", "await", "quit"), starts=3)))
+@tried(300)
+def test_programs_that_are_queried_and_streamed(program: Program) -> None:
+    assert_same(Execution(FIRST, program)(), Execution(SECOND, program)())
+
+
 @given(
     programs(
         Features(styles=("async", "plain"), deeds=("await", "stimulate"), ear_deeds=("stimulate",), pokes=(), starts=3)

@@ -46,6 +46,14 @@ def test_also_in_runs_that_wait_for_runs(program: Program) -> None:
     check(execution)
 
 
+@given(programs(Features(ways=("stream", "query"), arities=False, deeds=("abort", "await", "quit"))).map(recorded))
+@tried(200)
+def test_also_in_runs_that_are_queried_and_streamed(program: Program) -> None:
+    execution = Execution(cnstra, program)
+    execution()
+    check(execution)
+
+
 @given(programs(Features(styles=("plain", "async"), arities=False, ear_gates=False, pokes=())).map(recorded))
 @tried(150)
 def test_also_without_a_loop(program: Program) -> None:
