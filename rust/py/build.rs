@@ -5,6 +5,8 @@ use std::process::Command;
 use std::{env, fs};
 
 fn main() {
+    // Whether the interpreter has a lock of its own: `guarded` asks.
+    pyo3_build_config::use_pyo3_cfgs();
     let lock = Path::new(&env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default()).join("../../Cargo.lock");
     println!("cargo::rerun-if-changed={}", lock.display());
     println!("cargo::rerun-if-changed=build.rs");

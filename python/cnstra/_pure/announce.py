@@ -153,13 +153,12 @@ class _Barrier:
         elif step is not aio.Step.FINISHED:
             self._failed(value, step is aio.Step.CANCELLED)
 
-    def settled(self, task: Any) -> None:
+    def settled(self, step: aio.Step, value: Any) -> None:
         fatal: BaseException | None = None
-        try:
-            task.result()
-        except BaseException as error:
+        if step is not aio.Step.FINISHED:
+            error: BaseException = value
             if isinstance(error, Exception) or aio.is_cancellation(error):
-                self._failed(error, task.cancelling() > 0)
+                self._failed(error, step is aio.Step.CANCELLED)
             else:
                 abort_here(self.stim, error)
                 # The event loop has let these two out already.

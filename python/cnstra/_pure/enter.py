@@ -89,8 +89,10 @@ def _start_coroutine(stim: Any, activation: Activation, handler: Handler, corout
         timer = None
         if limit is not None:
             left = limit - (time.monotonic() - entered)
-            timer = host.call_later(max(left, 0.0), lambda: _expire(stim, activation, value))
-        feed.watch(stim, value, lambda task: _task_done(stim, activation, handler, task, timer))
+            timer = host.call_later(max(left, 0.0), lambda: _expire(stim, activation, value.task))
+        feed.watch(
+            stim, value, lambda step, ended: _task_done(stim, activation, handler, step, ended, timer)
+        )
         return None
     return None, _as_failure(stim, handler, step, value)
 
@@ -139,11 +141,13 @@ def _offload(stim: Any, activation: Activation, handler: Handler, arguments: tup
 # -- what has gone on comes back
 
 
-def _task_done(stim: Any, activation: Activation, handler: Handler, task: Any, timer: Any) -> None:
+def _task_done(
+    stim: Any, activation: Activation, handler: Handler, step: aio.Step, value: Any, timer: Any
+) -> None:
     """A handler that had gone on as a task is done; its ``max_duration`` timer is not needed any more."""
     if timer is not None:
         timer.cancel()
-    feed.feed(stim, lambda: _finish_task(stim, activation, handler, task))
+    feed.feed(stim, lambda: _finish_task(stim, activation, handler, step, value))
 
 
 def _expire(stim: Any, activation: Activation, task: Any) -> None:
@@ -172,21 +176,21 @@ def _worker_lost(stim: Any, activation: Activation, handler: Handler) -> None:
     abandon(stim)
 
 
-def _finish_task(stim: Any, activation: Activation, handler: Handler, task: Any) -> None:
+def _finish_task(stim: Any, activation: Activation, handler: Handler, step: aio.Step, ended: Any) -> None:
     """A handler that had gone on as a task is done."""
     value: Any = None
     error: BaseException | None = None
-    try:
-        value = task.result()
-    except BaseException as raised:
-        error = raised
+    if step is aio.Step.FINISHED:
+        value = ended
+    else:
+        error = ended
     if activation.number in stim._expired:
         stim._expired.discard(activation.number)
         limit = handler.max_duration
         assert limit is not None
         error = faults.max_duration(handler.name, handler.collateral_name, limit)
     elif error is not None and not stim._run.cancelled:
-        error = _as_failure(stim, handler, aio.Step.CANCELLED if task.cancelling() else aio.Step.FAILED, error)
+        error = _as_failure(stim, handler, step, error)
     _finish(stim, activation, handler, value, error)
 
 

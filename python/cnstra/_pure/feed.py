@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from .. import aio
 from .run import Phase
 
 __all__ = ["feed", "feed_or_abandon", "watch"]
@@ -56,14 +57,15 @@ def _wake(stim: Any) -> None:
     stim._turn()
 
 
-def watch(stim: Any, task: Any, settled: Callable[[Any], object]) -> None:
+def watch(stim: Any, carrier: aio.Carrier, settled: Callable[[aio.Step, Any], object]) -> None:
     """A handler or listener goes on as a task."""
+    task = carrier.task
 
-    def done(task: Any) -> None:
+    def done(step: aio.Step, value: Any) -> None:
         stim._tasks.pop(task, None)
-        settled(task)
+        settled(step, value)
 
     stim._tasks[task] = None
-    task.add_done_callback(done)
+    carrier.settled = done
     if stim._run.cancelled:
         task.cancel()

@@ -14,13 +14,24 @@ for what the first step yielded.
 
 from __future__ import annotations
 
-from .carrier import Carrier, Step, as_coroutine, discard, is_cancellation
+from .carrier import (
+    Carrier,
+    Step,
+    as_coroutine,
+    cancelled,
+    discard,
+    is_cancellation,
+    no_code,
+    raise_soon,
+    retrieve,
+)
 from .loop import Loop, abandon_closed, current
 from .waiting import (
     await_run,
     current_task,
     owner_of_current_task,
     run,
+    settle,
     wait,
     wait_for_callback,
     wait_for_run,
@@ -34,12 +45,17 @@ __all__ = [
     "abandon_closed",
     "as_coroutine",
     "await_run",
+    "cancelled",
     "current",
     "current_task",
     "discard",
     "is_cancellation",
+    "no_code",
     "owner_of_current_task",
+    "raise_soon",
+    "retrieve",
     "run",
+    "settle",
     "wait",
     "wait_for_callback",
     "wait_for_run",

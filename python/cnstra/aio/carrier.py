@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator
 from contextvars import Context
 from enum import Enum
+from functools import partial
 from types import CoroutineType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
-__all__ = ["Carrier", "Step", "as_coroutine", "discard", "is_cancellation"]
+if TYPE_CHECKING:
+    from .loop import Loop
+
+__all__ = [
+    "Carrier",
+    "Step",
+    "as_coroutine",
+    "cancelled",
+    "discard",
+    "is_cancellation",
+    "no_code",
+    "raise_soon",
+    "retrieve",
+]
 
 
 class Step(Enum):
@@ -54,20 +68,54 @@ def discard(value: Any) -> bool:
     return True
 
 
+def retrieve(task: Any) -> None:
+    """Of a failed handler the run has the error: it is not lost if nobody asks the task for it."""
+    if not task.cancelled():
+        task.exception()
+
+
+def cancelled() -> BaseException:
+    """What a handler is cancelled with that is cancelled in its last step."""
+    from asyncio import CancelledError
+
+    return CancelledError()
+
+
+def raise_soon(loop: Loop, error: BaseException) -> None:
+    """Raise it in a callback of the loop, whose exception handler hears of it."""
+    loop.post(partial(_raise, error))
+
+
+def _raise(error: BaseException) -> None:
+    raise error
+
+
+no_code = _raise.__code__
+"""What a task's ``cr_code`` is while there is no handler to have one."""
+
+
 class Carrier(Coroutine[Any, Any, Any]):
-    """The coroutine of a spare task: nothing at first, then the handler that it adopts."""
+    """The coroutine of a spare task: nothing at first, then the handler that it adopts.
 
-    __slots__ = ("__name__", "__qualname__", "__weakref__", "context", "coroutine", "first", "owner", "task")
+    When that has ended it says so itself, before its task is done: what waits for the handler goes on in the same pass of
+    the loop, as what follows an ``await`` does.
+    """
 
-    def __init__(self, loop: Any) -> None:
-        from asyncio import Task
+    __slots__ = (
+        "__name__", "__qualname__", "__weakref__", "cnstra_owner", "context", "coroutine", "first", "loop", "settled",
+        "task",
+    )  # fmt: skip
 
+    def __init__(self, loop: Loop) -> None:
         self.__name__ = self.__qualname__ = "cnstra handler"
+        self.loop = loop
         self.coroutine: Any = None
         self.context: Context | None = None
-        self.owner: Any = None  # (stimulation, activation number) of the handler or listener it runs
+        self.cnstra_owner: Any = None  # (stimulation, activation number) of the handler or listener it runs
         self.first: list[Any] | None = None  # what the first step yielded, until the task's first pass
-        task: Any = Task(self, loop=loop)
+        # Told how it ended, while no task is the current one.
+        self.settled: Callable[[Step, Any], object] | None = None
+        task: Any = loop.task(self)
         self.task = task
         # A spare that nobody needed when its loop was closed is not worth a warning.
         task._log_destroy_pending = False
@@ -85,11 +133,7 @@ class Carrier(Coroutine[Any, Any, Any]):
         if self.first is not None:
             (yielded,), self.first = self.first, None
             return yielded
-        try:
-            return self.context.run(self.coroutine.send, value)  # type: ignore[union-attr]
-        except (KeyboardInterrupt, SystemExit) as error:
-            self._leave_loop(error)
-            raise
+        return self._step(self.coroutine.send, value)
 
     def throw(self, error: Any, value: Any = None, traceback: Any = None, /) -> Any:
         if self.coroutine is None:
@@ -101,16 +145,41 @@ class Carrier(Coroutine[Any, Any, Any]):
                     return yielded
                 # It is done already: its result is lost to the cancellation, as it is in a task.
                 yielded._asyncio_future_blocking = False
+        return self._step(self.coroutine.throw, error)
+
+    def _step(self, method: Callable[[Any], Any], argument: Any) -> Any:
+        assert self.context is not None
         try:
-            return self.context.run(self.coroutine.throw, error)  # type: ignore[union-attr]
-        except (KeyboardInterrupt, SystemExit) as raised:
-            self._leave_loop(raised)
+            return self.context.run(method, argument)
+        except StopIteration as stop:
+            if self.task._must_cancel:
+                # Its task will not have the value either.
+                self._end(Step.CANCELLED, cancelled())
+            else:
+                self._end(Step.FINISHED, stop.value)
+            raise
+        except BaseException as error:
+            self.task.add_done_callback(retrieve)
+            by_somebody = is_cancellation(error) and self.task.cancelling()
+            self._end(Step.CANCELLED if by_somebody else Step.FAILED, error)
             raise
 
-    def _leave_loop(self, error: BaseException) -> None:
-        """A task that raises one of these two stops the loop, before anybody hears that the task is done."""
-        if self.owner is not None:
-            self.owner[0]._abort_by(error)
+    def _end(self, step: Step, value: Any) -> None:
+        settled, self.settled = self.settled, None
+        if settled is None:
+            return
+        outer = self.loop.swap(None)
+        try:
+            settled(step, value)
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            # Not this task's to raise: nobody waits for it.
+            raise_soon(self.loop, error)
+        finally:
+            self.loop.swap(outer)
+            # Whoever has the error has this frame, and with it all that the carrier has.
+            self.coroutine = self.context = self.task = self.cnstra_owner = None
 
     def close(self) -> None:
         if self.coroutine is not None:
@@ -138,4 +207,4 @@ class Carrier(Coroutine[Any, Any, Any]):
 
     @property
     def cr_code(self) -> Any:
-        return getattr(self.coroutine, "cr_code", Carrier.send.__code__)
+        return getattr(self.coroutine, "cr_code", no_code)

@@ -16,7 +16,7 @@ __all__ = ["Loop", "abandon_closed", "current"]
 class Loop:
     """One running event loop."""
 
-    __slots__ = ("_asyncio", "_idle", "_keeper", "_release", "_spare", "_swap", "live", "loop")
+    __slots__ = ("_asyncio", "_release", "_spare", "_swap", "idle", "keeper", "live", "loop", "starter")
 
     blocking = False
 
@@ -26,11 +26,12 @@ class Loop:
         self._asyncio = asyncio
         self.loop = loop
         self._spare: Carrier | None = None
+        self.starter: Any = None  # what the native engine has instead of ``start``
         self._swap = getattr(asyncio.tasks, "_swap_current_task", None) or _swap_current_task
         self.live: dict[Any, None] = {}  # the unfinished runs of this loop, held strongly, oldest first
-        self._keeper: Any = None  # while there are any: a task, so that a shutdown, which cancels all tasks, is heard
+        self.keeper: Any = None  # while there are any: a task, so that a shutdown, which cancels all tasks, is heard
         self._release: Any = None
-        self._idle = False  # whether a look at ``live`` is due at the loop's next pass
+        self.idle = False  # whether a look at ``live`` is due
 
     # -- being somewhere
 
@@ -52,14 +53,26 @@ class Loop:
 
     # -- first steps
 
+    def task(self, coroutine: Any) -> Any:
+        # With a name, since asyncio would make one up for each.
+        return self._asyncio.Task(coroutine, loop=self.loop, name="cnstra handler")
+
+    def swap(self, task: Any) -> Any:
+        """Make it the current task of the loop, None for none; returns the one that was."""
+        return self._swap(self.loop, task)
+
     def start(self, coroutine: Any, owner: Any) -> tuple[Step, Any]:
-        """Run the first step now, in a copy of the current context, as a task of this loop."""
+        """Run the first step now, in a copy of the current context, as a task of this loop.
+
+        Returns:
+            What became of it, with its value, its exception, or the ``Carrier`` of its task, to be told whom to tell.
+        """
         spare, self._spare = self._spare, None
         if spare is None or spare.task.done():
-            spare = Carrier(self.loop)
-        spare.owner = owner
+            spare = Carrier(self)
+        spare.cnstra_owner = owner
         context = copy_context()
-        outer = self._swap(self.loop, spare.task)
+        outer = self.swap(spare.task)
         try:
             yielded = context.run(coroutine.send, None)
         except StopIteration as stop:
@@ -70,11 +83,11 @@ class Loop:
             step, value = Step.FAILED, error
         else:
             spare.adopt(coroutine, yielded, context)
-            return Step.SUSPENDED, spare.task
+            return Step.SUSPENDED, spare
         finally:
-            self._swap(self.loop, outer)
+            self.swap(outer)
             if spare.coroutine is None:
-                spare.owner = None
+                spare.cnstra_owner = None
                 # One that was cancelled meanwhile would cancel whoever adopted it.
                 if self._spare is None and not spare.task._must_cancel:
                     self._spare = spare
@@ -107,20 +120,28 @@ class Loop:
     def hold(self, run: Any) -> None:
         """Keep an unfinished run alive, and abort it when the loop shuts down (S9)."""
         self.live[run] = None
-        if self._keeper is None:
-            self._release = _alarm(self.loop, self._shut_down)
-            self._keeper = self._asyncio.Task(self._keep(), loop=self.loop, name="cnstra keeper")
-            self._keeper._log_destroy_pending = False
+        if self.keeper is None:
+            self.keep()
 
     def let_go(self, run: Any) -> None:
         self.live.pop(run, None)
-        # Not at once: of runs that follow each other closely one keeper serves all.
-        if not self.live and self._keeper is not None and not self._idle and self.is_here():
-            self._idle = True
-            self.loop.call_soon(self._let_keeper_go)
+        if not self.live and not self.idle:
+            self.rest()
+
+    def keep(self) -> None:
+        """Have a keeper."""
+        self._release = _alarm(self.loop, self._shut_down)
+        self.keeper = self._asyncio.Task(self._keep(), loop=self.loop, name="cnstra keeper")
+        self.keeper._log_destroy_pending = False
+
+    def rest(self) -> None:
+        """There is no run any more: let the keeper go, but not at once: of runs that follow each other one serves all."""
+        if self.keeper is not None and self.is_here():
+            self.idle = True
+            self.loop.call_later(_IDLE, self._let_keeper_go)
 
     def _let_keeper_go(self) -> None:
-        self._idle = False
+        self.idle = False
         if not self.live and not self._release.done():
             self._release.set_result(None)
 
@@ -128,9 +149,9 @@ class Loop:
         try:
             await self._release
         finally:
-            self._keeper = None
+            self.keeper = None
             if self.live and not self.loop.is_closed():
-                self.hold(next(iter(self.live)))
+                self.keep()
 
     def _shut_down(self, error: BaseException) -> None:
         """The keeper is being cancelled, as every task is when a loop shuts down: abort the runs.
@@ -140,6 +161,8 @@ class Loop:
         for run in list(self.live):
             run._abort_by(error)
 
+
+_IDLE = 0.05  # seconds without a run after which a loop needs no keeper
 
 _Alarm: Any = None
 

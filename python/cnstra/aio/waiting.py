@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Coroutine, Generator
 from typing import Any
 
-from .carrier import Carrier
 from .loop import current
 
 __all__ = [
@@ -13,6 +12,7 @@ __all__ = [
     "current_task",
     "owner_of_current_task",
     "run",
+    "settle",
     "wait",
     "wait_for_callback",
     "wait_for_run",
@@ -34,10 +34,11 @@ def owner_of_current_task() -> Any:
     """
     here = current()
     task = None if here is None else here._asyncio.current_task(here.loop)
-    carrier = None if task is None else task.get_coro()
-    if type(carrier) is not Carrier or carrier.owner is None:
+    # Each engine has a carrier of its own, and no other coroutine has such an attribute.
+    owner = None if task is None else getattr(task.get_coro(), "cnstra_owner", None)
+    if owner is None:
         return None
-    stimulation, number = carrier.owner
+    stimulation, number = owner
     return stimulation, number or -1
 
 
@@ -51,16 +52,12 @@ def wait(register: Callable[[Callable[..., object]], Callable[[], object]]) -> G
     loop = asyncio.get_running_loop()
     future = loop.create_future()
 
-    def settle() -> None:
-        if not future.done():
-            future.set_result(None)
-
     def wake(*_: object) -> None:
         if asyncio._get_running_loop() is loop:
-            settle()
+            settle(future)
         else:
             try:
-                loop.call_soon_threadsafe(settle)
+                loop.call_soon_threadsafe(settle, future)
             except RuntimeError:
                 pass  # the loop of whoever waited is closed: nobody waits any more
 
@@ -69,6 +66,12 @@ def wait(register: Callable[[Callable[..., object]], Callable[[], object]]) -> G
         yield from future
     finally:
         forget()
+
+
+def settle(future: Any) -> None:
+    """What a future waited for has come."""
+    if not future.done():
+        future.set_result(None)
 
 
 def wait_on_run(

@@ -2,7 +2,6 @@
 
 use crate::components::components;
 use crate::error::GraphError;
-use std::ops::Range;
 
 /// A neuron: its place in the list that the graph was built from.
 pub type NeuronId = u32;
@@ -61,14 +60,16 @@ impl Lists {
         self.starts.push(number(self.items.len()));
     }
 
-    fn range(&self, list: u32) -> Range<usize> {
-        let start = self.starts[list as usize] as usize;
-        let end = self.starts.get(list as usize + 1).map_or(self.items.len(), |&end| end as usize);
-        start..end
+    /// From the first item of a list to before its last.
+    #[inline]
+    fn range(&self, list: u32) -> (u32, u32) {
+        let end = self.starts.get(list as usize + 1).copied().unwrap_or_else(|| number(self.items.len()));
+        (self.starts[list as usize], end)
     }
 
     fn get(&self, list: u32) -> &[u32] {
-        &self.items[self.range(list)]
+        let (start, end) = self.range(list);
+        &self.items[start as usize..end as usize]
     }
 
     fn len(&self) -> u32 {
@@ -218,18 +219,18 @@ impl Graph {
     }
 
     /// The dendrites on a collateral, by neuron in the list, then by place in the neuron (S1): places for
-    /// [`Graph::subscriber`]. A range and no slice, so that a caller can go on changing what holds the graph.
+    /// [`Graph::subscriber`], from the first to before the last. Numbers and no slice, so that they can be kept.
     #[inline]
     #[must_use]
-    pub fn subscribers(&self, collateral: CollateralId) -> Range<usize> {
+    pub fn subscribers(&self, collateral: CollateralId) -> (u32, u32) {
         self.subscribers.range(collateral)
     }
 
     /// The dendrite at one of the places that [`Graph::subscribers`] gave.
     #[inline]
     #[must_use]
-    pub fn subscriber(&self, place: usize) -> DendriteId {
-        self.subscribers.items[place]
+    pub fn subscriber(&self, place: u32) -> DendriteId {
+        self.subscribers.items[place as usize]
     }
 
     /// The neuron that a dendrite belongs to.

@@ -10,7 +10,7 @@
 //! - [`error`]: why a graph cannot be compiled
 //!
 //! ```
-//! use cnstra_core::{GraphBuilder, Run, Taken};
+//! use cnstra_core::{GraphBuilder, Run};
 //!
 //! // Neuron 0 hears collateral 0 and emits collateral 1; neuron 1 hears collateral 1.
 //! let mut builder = GraphBuilder::new(2);
@@ -23,9 +23,10 @@
 //!
 //! let mut run: Run<&str, String> = Run::new(&graph, None);
 //! run.begin_turn();
-//! run.emit_now(&graph, 0, || "in", 0, 1);
-//! let Some(Taken::Queued(first)) = run.next(&graph) else { panic!() };
-//! assert_eq!((first.number, first.hop, first.signal), (1, 1, "in"));
+//! run.emit_now(&graph, 0, || "in", 0, 1, |signal| *signal);
+//! let first = run.next(&graph, |signal| *signal).unwrap();
+//! assert_eq!((first.number, first.hop, first.dendrite), (1, 1, 0));
+//! assert_eq!(run.current().unwrap().signal, "in");
 //! ```
 
 #![forbid(unsafe_code)]
@@ -39,5 +40,5 @@ pub mod slots;
 pub use components::components;
 pub use error::GraphError;
 pub use graph::{CollateralId, DendriteId, Graph, GraphBuilder, JoinId, NeuronId};
-pub use run::{Activation, Failure, Left, Number, Phase, Run, Taken, UNKNOWN};
+pub use run::{Activation, ActivationRef, Emission, Failure, Left, Number, Phase, Run, Taken, UNKNOWN};
 pub use slots::{Slots, Ticket};

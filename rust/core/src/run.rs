@@ -4,25 +4,34 @@
 //! Each activation is in exactly one of the collections below from the moment it is reserved until it has settled;
 //! together they are the frontier (S17).
 //!
-//! No method drops a signal or an error: what leaves the run is returned, because dropping it may run the caller's code, which must
-//! not happen while the caller holds the lock of the run.
+//! No method drops a signal or an error: what leaves the run is returned, because dropping it may run the caller's code,
+//! which must not happen while the caller holds the lock of the run. Nor does one copy a signal by itself: the caller says
+//! how, since it may know a way that costs less than `Clone`.
+//!
+//! The subscribers of one signal are one entry of the queue, an [`Emission`]: they are numbered in a row, and become
+//! activations one by one when they are taken. So fan-out costs one entry and not thousands, and the queue of a run stays
+//! in the processor's caches. (The pure-Python engine has an entry for each, which reads better.)
 //!
 //! The way of an activation: [`Run::reserve`] (or [`Run::emit`]), [`Run::append`] (or [`Run::deliver`], or
 //! [`Run::park`] and [`Run::unpark`]), [`Run::next`], perhaps [`Run::wait`] and [`Run::grant`], [`Run::enter`], perhaps
 //! [`Run::suspend`], one of the `settle` methods, perhaps [`Run::fail`], [`Run::leave`].
 
 mod activation;
+mod emission;
 mod frontier;
 mod joins;
+mod queue;
 mod taking;
 
-pub use activation::{Activation, Failure, Number, UNKNOWN};
+pub use activation::{Activation, ActivationRef, Failure, Number, UNKNOWN};
+pub use emission::Emission;
 pub use frontier::Left;
 pub use taking::Taken;
 
-use crate::graph::{CollateralId, DendriteId, Graph};
+use crate::graph::{DendriteId, Graph};
 use crate::slots::Ticket;
 use joins::Joins;
+use queue::{Queue, Queued};
 use std::collections::{BTreeMap, VecDeque};
 
 /// Where a run stands between two turns, or in one.
@@ -55,19 +64,14 @@ pub struct Run<S, E> {
     /// S11; `u32::MAX` for none, which saves the comparison with an `Option`.
     concurrency: u32,
     last_number: Number,
-    last_ticket: u64,
     /// S5's counter. Counted and not summed up over the collections: responses ask for it at every hop.
     pending: usize,
     /// S5's counter.
     active: usize,
-    /// Responses whose listeners have not all settled: the run is not over before they have (S6).
-    listening: usize,
     /// What may start, oldest first.
-    queue: VecDeque<Activation<S>>,
-    /// Its handler is on the stack.
+    queue: Queue<S>,
+    /// It was taken last, and has neither settled nor gone on: its handler is on the stack, or about to be.
     current: Option<Activation<S>>,
-    /// Of the list that is being dispatched: it counts as pending from the list's first response on (S5).
-    reserved: VecDeque<Activation<S>>,
     /// Boxed, and only when needed: a run that never waits stays small and allocates nothing for it.
     rare: Option<Box<Rare<S, E>>>,
 }
@@ -76,14 +80,18 @@ pub struct Run<S, E> {
 /// not that of a hash.
 #[derive(Debug)]
 struct Rare<S, E> {
-    /// Behind a response's listeners, by ticket.
-    parked: BTreeMap<u64, Vec<Activation<S>>>,
+    /// Of the list that is being dispatched: it counts as pending from the list's first response on (S5).
+    reserved: VecDeque<Emission<S>>,
+    /// Of `parked`.
+    last_ticket: u64,
+    /// Behind a response's listeners, by ticket: the run is not over before these have settled (S6).
+    parked: BTreeMap<u64, Option<Emission<S>>>,
     /// For a slot, by number.
     waiting: BTreeMap<Number, (Activation<S>, Ticket)>,
     /// In front of the queue (S12), in the order in which they were granted.
     granted: VecDeque<(Activation<S>, Option<E>)>,
-    /// Its handler goes on as a task or in a worker.
-    suspended: BTreeMap<Number, Activation<S>>,
+    /// Its handler goes on as a task or in a worker. Boxed, since a map allocates room for eleven at once.
+    suspended: BTreeMap<Number, Box<Activation<S>>>,
     /// In the order in which they occurred.
     failures: Vec<Failure<S, E>>,
     joins: Joins<S>,
@@ -93,6 +101,8 @@ struct Rare<S, E> {
 impl<S, E> Default for Rare<S, E> {
     fn default() -> Self {
         Self {
+            reserved: VecDeque::new(),
+            last_ticket: 0,
             parked: BTreeMap::new(),
             waiting: BTreeMap::new(),
             granted: VecDeque::new(),
@@ -110,6 +120,7 @@ impl<S, E> Run<S, E> {
     /// - `graph`: what it runs on; every method that takes a graph must be given this one
     /// - `concurrency`: how many activations may be active or wait for a slot at a time (S11), `None` for any number
     #[must_use]
+    #[inline]
     pub fn new(graph: &Graph, concurrency: Option<u32>) -> Self {
         let mut run = Self {
             phase: Phase::Idle,
@@ -118,13 +129,10 @@ impl<S, E> Run<S, E> {
             cancelled: false,
             concurrency: concurrency.unwrap_or(u32::MAX),
             last_number: 0,
-            last_ticket: 0,
             pending: 0,
             active: 0,
-            listening: 0,
-            queue: VecDeque::new(),
+            queue: Queue::new(),
             current: None,
-            reserved: VecDeque::new(),
             rare: None,
         };
         if graph.joins() > 0 {
@@ -163,63 +171,6 @@ impl<S, E> Run<S, E> {
         Activation { number: self.last_number, cause, hop, dendrite, signal, joined: None }
     }
 
-    /// Reserve the subscribers of one signal; they are kept until they are delivered or parked, in order.
-    ///
-    /// # Arguments
-    /// - `collateral`: the signal's
-    /// - `signal`: makes one for each subscriber
-    /// - `cause`, `hop`: as for [`Run::reserve`]
-    ///
-    /// # Returns
-    /// How many they are: what to give to [`Run::deliver`] or [`Run::park`].
-    pub fn emit(
-        &mut self,
-        graph: &Graph,
-        collateral: CollateralId,
-        mut signal: impl FnMut() -> S,
-        cause: Number,
-        hop: u32,
-    ) -> usize {
-        let places = graph.subscribers(collateral);
-        let count = places.len();
-        for place in places {
-            let activation = self.reserve(graph, graph.subscriber(place), signal(), cause, hop);
-            self.reserved.push_back(activation);
-        }
-        count
-    }
-
-    /// Reserve the subscribers of one signal and append them at once: what `emit` and `deliver` do together, for those
-    /// who tell nobody in between. Arguments as for [`Run::emit`].
-    #[inline]
-    pub fn emit_now(
-        &mut self,
-        graph: &Graph,
-        collateral: CollateralId,
-        mut signal: impl FnMut() -> S,
-        cause: Number,
-        hop: u32,
-    ) {
-        for place in graph.subscribers(collateral) {
-            let activation = self.reserve(graph, graph.subscriber(place), signal(), cause, hop);
-            self.append(graph, activation);
-        }
-    }
-
-    /// The next `count` of what was emitted and neither delivered nor parked.
-    pub fn caused(&self, count: usize) -> impl Iterator<Item = &Activation<S>> {
-        self.reserved.iter().take(count)
-    }
-
-    /// Append the next `count` of what was emitted to the queue.
-    pub fn deliver(&mut self, graph: &Graph, count: usize) {
-        for _ in 0..count {
-            if let Some(activation) = self.reserved.pop_front() {
-                self.append(graph, activation);
-            }
-        }
-    }
-
     /// Append a reserved activation to the queue; what is for a join is held instead, until its time has come (S25).
     #[inline]
     pub fn append(&mut self, graph: &Graph, mut activation: Activation<S>) {
@@ -230,47 +181,21 @@ impl<S, E> Run<S, E> {
             let Some(due) = self.rare().joins.arrive(join, activation) else { return };
             activation = due;
         }
-        self.queue.push_back(activation);
-    }
-
-    // -- response listeners as barriers (S6)
-
-    /// Keep the next `count` of what was emitted back until its listeners have settled; the run is not over before.
-    ///
-    /// # Returns
-    /// The ticket for [`Run::unpark`].
-    pub fn park(&mut self, count: usize) -> u64 {
-        self.last_ticket += 1;
-        self.listening += 1;
-        let ticket = self.last_ticket;
-        let parked = self.reserved.drain(..count).collect();
-        self.rare().parked.insert(ticket, parked);
-        ticket
-    }
-
-    /// The listeners have settled: append what was parked. A second time it does nothing, nor after the run's end.
-    pub fn unpark(&mut self, graph: &Graph, ticket: u64) {
-        let parked = self.rare.as_mut().and_then(|rare| rare.parked.remove(&ticket));
-        if let Some(parked) = parked {
-            self.listening -= 1;
-            for activation in parked {
-                self.append(graph, activation);
-            }
-        }
+        self.queue.push(Queued::Activation(activation));
     }
 
     // -- entering and settling; taking is in a file of its own
 
     /// What was taken is started: its handler is called next, and it is active.
     #[inline]
-    pub fn enter(&mut self, activation: Activation<S>) {
-        debug_assert!(self.current.is_none(), "no handler is entered from inside the processing of another (S3)");
+    pub fn enter(&mut self) {
+        debug_assert!(self.current.is_some(), "what is entered was taken");
         self.pending -= 1;
         self.active += 1;
-        self.current = Some(activation);
     }
 
-    /// The activation whose handler is on the stack.
+    /// The activation that was taken last, while its handler is on the stack or about to be.
+    #[inline]
     pub fn current(&self) -> Option<&Activation<S>> {
         self.current.as_ref()
     }
@@ -278,7 +203,7 @@ impl<S, E> Run<S, E> {
     /// The handler that is on the stack goes on as a task or in a worker.
     pub fn suspend(&mut self) {
         if let Some(activation) = self.current.take() {
-            self.rare().suspended.insert(activation.number, activation);
+            self.rare().suspended.insert(activation.number, Box::new(activation));
         }
     }
 
@@ -286,7 +211,7 @@ impl<S, E> Run<S, E> {
     pub fn unsuspend(&mut self, number: Number) {
         let activation = self.rare.as_mut().and_then(|rare| rare.suspended.remove(&number));
         if let Some(activation) = activation {
-            self.current = Some(activation);
+            self.current = Some(*activation);
         }
     }
 
@@ -308,17 +233,21 @@ impl<S, E> Run<S, E> {
         if activation.is_some() {
             self.active -= 1;
         }
-        activation
+        activation.map(|activation| *activation)
     }
 
-    /// What was taken fails without having been entered.
-    pub fn settle_pending(&mut self) {
-        self.pending -= 1;
+    /// What was taken fails without having been entered. `None` if the run has ended since.
+    pub fn settle_pending(&mut self) -> Option<Activation<S>> {
+        let activation = self.current.take();
+        if activation.is_some() {
+            self.pending -= 1;
+        }
+        activation
     }
 
     /// The activations whose handlers go on, in order of number.
     pub fn suspended(&self) -> impl Iterator<Item = &Activation<S>> {
-        self.rare.iter().flat_map(|rare| rare.suspended.values())
+        self.rare.iter().flat_map(|rare| rare.suspended.values()).map(|activation| &**activation)
     }
 
     /// Record that an activation did not succeed: it is back in the frontier.
@@ -373,7 +302,7 @@ impl<S, E> Run<S, E> {
     /// Entered handlers and unsettled listeners: what an abort has to wait for (S10).
     #[must_use]
     pub fn in_flight(&self) -> usize {
-        self.active + self.listening
+        self.active + self.rare.as_ref().map_or(0, |rare| rare.parked.len())
     }
 
     /// Whether the run is over: nothing can feed it from here on (S8, S10). If so it counts as ended; [`Run::end`] is

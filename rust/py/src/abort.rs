@@ -1,7 +1,7 @@
 //! Aborting, cancelling and ending (S8, S10); called on the run's own thread unless it says otherwise.
 
 use crate::engine::Holder;
-use crate::feed;
+use crate::feed::{self, Where};
 use crate::grants::release;
 use crate::names;
 use crate::state::Outcome;
@@ -15,7 +15,7 @@ use std::time::Instant;
 pub(crate) fn abort_here(stim: &Bound<'_, Stimulation>, reason: Option<Py<PyAny>>, timed_out: bool) -> PyResult<()> {
     let py = stim.py();
     let controller = {
-        let mut state = stim.get().lock();
+        let mut state = stim.get().lock(stim.py());
         if state.run.aborted || state.run.phase == Phase::Ended {
             drop(state);
             drop(reason);
@@ -23,9 +23,10 @@ pub(crate) fn abort_here(stim: &Bound<'_, Stimulation>, reason: Option<Py<PyAny>
         }
         state.run.aborted = true;
         state.timed_out = timed_out;
-        state.reason = reason;
-        let reason = state.reason.as_ref().map(|reason| reason.clone_ref(py));
-        state.controller.as_ref().map(|controller| (controller.clone_ref(py), reason))
+        let more = state.more();
+        more.reason = reason;
+        let reason = more.reason.as_ref().map(|reason| reason.clone_ref(py));
+        more.controller.as_ref().map(|controller| (controller.clone_ref(py), reason))
     };
     if let Some((controller, reason)) = controller {
         controller.call_method1(py, intern!(py, "abort"), (reason,))?;
@@ -41,14 +42,15 @@ pub(crate) fn abort_by(stim: &Bound<'_, Stimulation>, reason: Option<Py<PyAny>>)
 pub(crate) fn cancel_here(stim: &Bound<'_, Stimulation>, reason: Option<Py<PyAny>>, timed_out: bool) -> PyResult<()> {
     let py = stim.py();
     {
-        let mut state = stim.get().lock();
+        let mut state = stim.get().lock(stim.py());
         if state.run.cancelled || state.run.phase == Phase::Ended {
             return Ok(());
         }
         state.run.cancelled = true;
     }
     abort_here(stim, reason, timed_out)?;
-    let tasks: Vec<Py<PyAny>> = stim.get().lock().tasks.values().map(|task| task.clone_ref(py)).collect();
+    let tasks: Vec<Py<PyAny>> =
+        stim.get().lock(stim.py()).more().tasks.values().map(|task| task.clone_ref(py)).collect();
     for task in tasks {
         task.call_method0(py, intern!(py, "cancel"))?;
     }
@@ -63,10 +65,10 @@ pub(crate) fn cancel_by(stim: &Bound<'_, Stimulation>, reason: Option<Py<PyAny>>
 /// With nothing in flight nobody else would notice that the run is over.
 fn feed_if_over(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let over = {
-        let state = stim.get().lock();
+        let state = stim.get().lock(stim.py());
         state.run.phase == Phase::Idle && state.run.in_flight() == 0
     };
-    if over { feed::feed(stim, None, true).map(drop) } else { Ok(()) }
+    if over { feed::feed(stim, None, Where::Perhaps).map(drop) } else { Ok(()) }
 }
 
 pub(crate) fn time_out(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
@@ -77,7 +79,7 @@ pub(crate) fn time_out(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
 
 #[inline]
 pub(crate) fn check_deadline(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
-    match stim.get().deadline {
+    match stim.get().deadline() {
         Some(deadline) if Instant::now() > deadline => time_out(stim),
         _ => Ok(()),
     }
@@ -93,32 +95,46 @@ pub(crate) fn abandon(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
 /// It ends aborted for this reason whatever is in flight.
 pub(crate) fn give_up(stim: &Bound<'_, Stimulation>, reason: Py<PyAny>) -> PyResult<()> {
     let unused = {
-        let mut state = stim.get().lock();
+        let mut state = stim.get().lock(stim.py());
         if state.run.phase == Phase::Ended {
             drop(state);
             drop(reason);
             return Ok(());
         }
         state.run.phase = Phase::Ended;
-        if std::mem::replace(&mut state.run.aborted, true) { Some(reason) } else { state.reason.replace(reason) }
+        if std::mem::replace(&mut state.run.aborted, true) { Some(reason) } else { state.more().reason.replace(reason) }
     };
     drop(unused);
     end(stim)
 }
 
 /// The run is over: say how it ended, give back what it holds, tell who waits for it.
+#[inline]
 pub(crate) fn end(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
+    let this = stim.get();
+    let state = this.lock(stim.py());
+    // Nothing has waited or failed, nobody looks: a run that completed has left nothing undone.
+    if state.more.is_none() && !state.held && !state.run.aborted {
+        this.set_outcome(Outcome::Completed);
+        return Ok(());
+    }
+    drop(state);
+    end_slowly(stim)
+}
+
+fn end_slowly(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
     let (left, in_worker) = {
-        let mut state = this.lock();
-        let left = state.run.end();
-        let in_worker: Vec<bool> = left.suspended.iter().map(|(_, number)| state.workers.contains(number)).collect();
+        let mut state = this.lock(py);
+        let left = state.run.end(&engine.graph, |cargo| cargo.clone_ref(py));
+        let workers = &state.more().workers;
+        let in_worker: Vec<bool> = left.suspended.iter().map(|(_, number)| workers.contains(number)).collect();
         (left, in_worker)
     };
     let (aborted, errors): (bool, Vec<Py<PyAny>>) = {
-        let state = this.lock();
-        (state.run.aborted, state.errors.iter().map(|error| error.clone_ref(py)).collect())
+        let mut state = this.lock(py);
+        (state.run.aborted, state.more().errors.iter().map(|error| error.clone_ref(py)).collect())
     };
     let (outcome, exception) = if aborted {
         (Outcome::Aborted, Some(this.aborted_error(py)?))
@@ -129,7 +145,7 @@ pub(crate) fn end(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
         let kind = names::errors(py)?.getattr(intern!(py, "StimulationFailed"))?;
         (Outcome::Failed, Some(kind.call1((message, errors))?))
     };
-    let unobserved = outcome == Outcome::Failed && !this.lock().observed;
+    let unobserved = outcome == Outcome::Failed && !this.lock(py).observed;
     let guard = match &exception {
         Some(exception) if unobserved => {
             let kind = names::stimulation(py)?.getattr(intern!(py, "UnobservedFailure"))?;
@@ -138,14 +154,15 @@ pub(crate) fn end(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
         _ => None,
     };
     let (callbacks, timer, forget) = {
-        let mut state = this.lock();
-        state.exception = exception.map(Bound::unbind);
-        state.guard = guard;
+        let mut state = this.lock(py);
         this.set_outcome(outcome);
-        (std::mem::take(&mut state.on_ended), state.timer.take(), state.forget_signal.take())
+        let more = state.more();
+        more.exception = exception.map(Bound::unbind);
+        more.guard = guard;
+        (std::mem::take(&mut more.on_ended), more.timer.take(), more.forget_signal.take())
     };
     for (dendrite, ticket) in left.waiting {
-        crate::grants::forget(engine, dendrite, ticket);
+        crate::grants::forget(py, engine, dendrite, ticket);
     }
     let suspended = left.suspended.into_iter().zip(in_worker).filter(|(_, in_worker)| !in_worker);
     for (dendrite, number) in left.granted.into_iter().chain(suspended.map(|(activation, _)| activation)) {
@@ -159,11 +176,12 @@ pub(crate) fn end(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     if let Some(forget) = forget {
         forget.call0(py)?;
     }
-    if let Some(host) = this.host_if_known() {
-        host.object.call_method1(py, intern!(py, "let_go"), (stim,))?;
+    let held = this.lock(py).held;
+    if held && let Some(host) = this.host_if_known() {
+        host.let_go(stim)?;
     }
-    for (_, callback) in callbacks {
-        callback.call1(py, (stim,))?;
+    for (_, told) in callbacks {
+        told.tell(stim)?;
     }
     Ok(())
 }

@@ -1,12 +1,13 @@
 //! Telling listeners: responses, which may hold their activations back, and drains (S6, S7).
 
 use crate::abort::abort_here;
-use crate::callback::{self, Callback, watch};
-use crate::enter::Step;
-use crate::feed::{self, Job};
+use crate::callback::{as_coroutine, watch};
+use crate::carrier::Settled;
+use crate::feed::{self, Ended, How, Job, Where};
 use crate::names;
 use crate::response::{Caused, Drain, Response};
 use crate::signal::Signal;
+use crate::starter::{Starter, Step};
 use crate::stimulation::Stimulation;
 use crate::task::{Cargo, TaskInfo};
 use cnstra_core::UNKNOWN;
@@ -26,12 +27,12 @@ pub(crate) struct Answered {
 pub(crate) fn announce_entry(stim: &Bound<'_, Stimulation>, signals: &[Py<Signal>]) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
-    let quiet = engine.response_listeners.is_empty() && !this.options.has_local_listener();
-    if quiet {
-        let mut state = this.lock();
+    if this.is_quiet() {
+        let mut state = this.lock(py);
         for signal in signals {
             if let Some(number) = engine.number_of(&signal.get().collateral) {
-                state.run.emit_now(&engine.graph, number, || Cargo::Signal(signal.clone_ref(py)), 0, 1);
+                let copy = |cargo: &Cargo| cargo.clone_ref(py);
+                state.run.emit_now(&engine.graph, number, || Cargo::Signal(signal.clone_ref(py)), 0, 1, copy);
             }
         }
         return Ok(());
@@ -40,7 +41,7 @@ pub(crate) fn announce_entry(stim: &Bound<'_, Stimulation>, signals: &[Py<Signal
         .map(|signal| (signal.clone_ref(py).into_bound(py), engine.number_of(&signal.get().collateral)))
         .collect();
     let counts: Vec<usize> = {
-        let mut state = this.lock();
+        let mut state = this.lock(py);
         let mut emit = |signal: &Bound<'_, Signal>, number| {
             state.run.emit(&engine.graph, number, || Cargo::Signal(signal.clone().unbind()), 0, 1)
         };
@@ -78,12 +79,12 @@ fn respond(
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
     let count = caused.count;
-    let global = engine.response_listeners.snapshot();
-    let local = [&this.options.tap, &this.options.on_response];
+    let global = engine.response_listeners.snapshot(py);
+    let local = [&this.options().tap, &this.options().on_response];
     let local = local.into_iter().flatten();
     let listeners: Vec<&Py<PyAny>> = local.chain(global.iter().map(|(_, listener)| &**listener)).collect();
     if listeners.is_empty() {
-        this.lock().run.deliver(&engine.graph, count);
+        this.lock(py).run.deliver(&engine.graph, count, |cargo| cargo.clone_ref(py));
         return Ok(());
     }
     let context_value = match (answered, this.store_if_made()) {
@@ -101,12 +102,12 @@ fn respond(
         _ => None,
     };
     let response = {
-        let mut state = this.lock();
-        if error.is_some() && this.options.on_response.is_some() {
+        let mut state = this.lock(py);
+        if error.is_some() && this.options().on_response.is_some() {
             state.observed = true;
         }
         let (pending, active) = (state.run.pending(), state.run.active());
-        let first = state.run.caused(count).next().map_or(0, |activation| activation.number);
+        let first = state.run.caused(&engine.graph, count).next().map_or(0, |activation| activation.number);
         Response {
             stimulation: stim.clone().unbind(),
             answered: answered.map(|answered| (answered.info.clone_ref(py), answered.neuron.clone_ref(py))),
@@ -124,11 +125,11 @@ fn respond(
     let response = Bound::new(py, response)?;
     let barrier = Arc::new(Barrier::default());
     let told = tell(stim, &listeners, &response, &barrier);
-    let mut state = this.lock();
+    let mut state = this.lock(py);
     if barrier.unsettled.load(Ordering::Relaxed) > 0 {
         barrier.ticket.store(state.run.park(count), Ordering::Relaxed);
     } else {
-        state.run.deliver(&engine.graph, count);
+        state.run.deliver(&engine.graph, count, |cargo| cargo.clone_ref(py));
     }
     drop(state);
     told
@@ -151,7 +152,7 @@ fn tell(
         }
     }
     for answer in answers {
-        if let Some(coroutine) = callback::as_coroutine(&answer)? {
+        if let Some(coroutine) = as_coroutine(&answer)? {
             barrier.start(stim, &coroutine)?;
         }
     }
@@ -168,63 +169,56 @@ pub(crate) struct Barrier {
 impl Barrier {
     fn start(self: &Arc<Self>, stim: &Bound<'_, Stimulation>, coroutine: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = stim.py();
-        if stim.get().host(py)?.blocking {
+        let Some(starter) = &stim.get().host(py)?.starter else {
             coroutine.call_method0(intern!(py, "close"))?;
             return listener_failed(stim, names::fault(py, "no_event_loop_listener", ()), "response");
-        }
-        let (step, value) = callback::start(stim, coroutine, 0)?;
-        match step {
-            Step::Finished => Ok(()),
-            Step::Suspended => {
+        };
+        match Starter::start(starter.bind(py), stim, coroutine, 0)? {
+            Step::Finished(_) => Ok(()),
+            Step::Suspended(carrier) => {
                 self.unsettled.fetch_add(1, Ordering::Relaxed);
-                watch(stim, &value, |key| Callback::listener(stim, key, Arc::clone(self)))
+                watch(stim, &carrier, Settled::Listener(Arc::clone(self)))
             }
-            Step::Failed => listener_failed(stim, PyErr::from_value(value), "response"),
-            Step::Cancelled => cancelled(stim, value),
+            Step::Failed(error) => listener_failed(stim, error, "response"),
+            Step::Cancelled(error) => cancelled(stim, error),
         }
     }
 
     /// One of them has settled as a task.
-    pub(crate) fn settled(&self, stim: &Bound<'_, Stimulation>, task: &Bound<'_, PyAny>) -> PyResult<()> {
+    pub(crate) fn settled(&self, stim: &Bound<'_, Stimulation>, ended: Ended) -> PyResult<()> {
         let py = stim.py();
         let mut told = Ok(());
-        if let Some(error) = failure_of(task)? {
+        if ended.how != How::Returned {
+            let error = PyErr::from_value(ended.value.bind(py).clone());
             let is_out = error.is_instance_of::<PyKeyboardInterrupt>(py) || error.is_instance_of::<PySystemExit>(py);
-            let value = names::exception(py, &error).into_bound(py);
             told = if is_out {
-                // asyncio has let these two out of the loop already.
-                abort_here(stim, Some(value.unbind()), false)
-            } else if names::is_cancellation(py, &error) && task.call_method0(intern!(py, "cancelling"))?.is_truthy()? {
-                cancelled(stim, value)
+                // asyncio lets these two out of the loop itself.
+                abort_here(stim, Some(ended.value), false)
+            } else if ended.how == How::Cancelled {
+                cancelled(stim, error)
             } else {
                 let told = listener_failed(stim, error, "response");
                 if told.is_err() {
-                    abort_here(stim, Some(value.unbind()), false)?;
+                    abort_here(stim, Some(ended.value), false)?;
                 }
                 told
             };
         }
         if self.unsettled.fetch_sub(1, Ordering::Relaxed) == 1 {
-            feed::feed(stim, Some(Job::Unpark(self.ticket.load(Ordering::Relaxed))), true)?;
+            feed::feed(stim, Some(Job::Unpark(self.ticket.load(Ordering::Relaxed))), Where::Here)?;
         }
         told
     }
 }
 
-/// What a task that is done has raised. It is not asked for its result: raised here, a panic would go on as a panic, past
-/// the book-keeping.
-fn failure_of(task: &Bound<'_, PyAny>) -> PyResult<Option<PyErr>> {
-    let py = task.py();
-    if task.call_method0(intern!(py, "cancelled"))?.is_truthy()? {
-        return Ok(task.call_method0(intern!(py, "result")).err());
-    }
-    let error = task.call_method0(intern!(py, "exception"))?;
-    Ok((!error.is_none()).then(|| PyErr::from_value(error)))
-}
-
 /// Somebody cancelled a listener: if it was not the engine, that aborts the run.
-fn cancelled(stim: &Bound<'_, Stimulation>, error: Bound<'_, PyAny>) -> PyResult<()> {
-    if stim.get().lock().run.cancelled { Ok(()) } else { abort_here(stim, Some(error.unbind()), false) }
+fn cancelled(stim: &Bound<'_, Stimulation>, error: PyErr) -> PyResult<()> {
+    let py = stim.py();
+    if stim.get().lock(py).run.cancelled {
+        Ok(())
+    } else {
+        abort_here(stim, Some(error.into_value(py).into_any()), false)
+    }
 }
 
 fn listener_failed(stim: &Bound<'_, Stimulation>, error: PyErr, kind: &str) -> PyResult<()> {
@@ -241,7 +235,7 @@ fn listener_failed(stim: &Bound<'_, Stimulation>, error: PyErr, kind: &str) -> P
     }
     let error = error.into_value(py).into_any();
     names::worded(py, "annotate_listener", (&error, kind))?;
-    stim.get().lock().errors.push(error);
+    stim.get().lock(stim.py()).more().errors.push(error);
     Ok(())
 }
 
@@ -249,17 +243,17 @@ fn listener_failed(stim: &Bound<'_, Stimulation>, error: PyErr, kind: &str) -> P
 pub(crate) fn drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
-    if engine.auto_cleanup && this.options.context_store.is_none() {
+    if engine.auto_cleanup && this.options().context_store.is_none() {
         clean_contexts(stim)?;
     }
-    if this.options.on_drain.is_none() && engine.drain_listeners.is_empty() {
+    if this.options().on_drain.is_none() && engine.drain_listeners.is_empty() {
         return Ok(());
     }
-    let global = engine.drain_listeners.snapshot();
-    let local = this.options.on_drain.iter();
+    let global = engine.drain_listeners.snapshot(py);
+    let local = this.options().on_drain.iter();
     let listeners: Vec<&Py<PyAny>> = local.chain(global.iter().map(|(_, listener)| &**listener)).collect();
     let (pending, active) = {
-        let state = this.lock();
+        let state = this.lock(py);
         (state.run.pending(), state.run.active())
     };
     let stimulation = stim.clone().unbind();
@@ -291,12 +285,13 @@ fn clean_contexts(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     if names.is_empty() {
         return Ok(());
     }
+    let engine = this.engine.get();
     let dendrites: Vec<u32> = {
-        let state = this.lock();
-        let unfinished = state.run.unfinished().into_iter().map(|activation| activation.dendrite);
+        let state = this.lock(py);
+        let unfinished = state.run.unfinished(&engine.graph).into_iter().map(|activation| activation.dendrite);
         unfinished.filter(|&dendrite| dendrite != UNKNOWN).collect()
     };
-    for name in this.engine.get().unreachable(py, &dendrites, &names) {
+    for name in engine.unreachable(py, &dendrites, &names) {
         store.call_method1(py, intern!(py, "delete"), (name,))?;
     }
     Ok(())

@@ -1,10 +1,10 @@
 //! What event loops, worker threads and timers call.
 
 use crate::abort;
-use crate::announce::Barrier;
-use crate::drive;
-use crate::enter;
-use crate::feed::{self, Job};
+use crate::begin::Driving;
+use crate::call::is_coroutine;
+use crate::carrier::{Carrier, Settled};
+use crate::feed::{self, Job, Where};
 use crate::grants::release;
 use crate::handler::Called;
 use crate::stimulation::Stimulation;
@@ -14,7 +14,6 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{PyTraverseError, intern};
-use std::sync::Arc;
 use std::time::Instant;
 
 enum Kind {
@@ -22,12 +21,8 @@ enum Kind {
     Wake,
     /// The run's time is up.
     TimeOut,
-    /// A handler's task is done; its `max_duration` timer, if any, is not needed any more.
-    Handler { key: u64, called: Called, timer: Option<Py<PyAny>> },
     /// A handler took longer than its `max_duration`.
     Expire { number: u64, task: Py<PyAny> },
-    /// A listener's task is done.
-    Listener { key: u64, barrier: Arc<Barrier> },
     /// In a worker thread: call the handler.
     Offloaded { called: Called, arguments: Py<PyTuple> },
     /// A handler came back from its worker thread.
@@ -56,16 +51,8 @@ impl Callback {
         Self::of(stim, Kind::TimeOut)
     }
 
-    pub(crate) fn handler(stim: &Bound<'_, Stimulation>, key: u64, called: Called, timer: Option<Py<PyAny>>) -> Self {
-        Self::of(stim, Kind::Handler { key, called, timer })
-    }
-
     pub(crate) fn expire(stim: &Bound<'_, Stimulation>, number: u64, task: Py<PyAny>) -> Self {
         Self::of(stim, Kind::Expire { number, task })
-    }
-
-    pub(crate) fn listener(stim: &Bound<'_, Stimulation>, key: u64, barrier: Arc<Barrier>) -> Self {
-        Self::of(stim, Kind::Listener { key, barrier })
     }
 
     pub(crate) fn offloaded(stim: &Bound<'_, Stimulation>, called: Called, arguments: Py<PyTuple>) -> Self {
@@ -89,48 +76,33 @@ impl Callback {
         match &self.kind {
             Kind::Wake => feed::wake(stim)?,
             Kind::TimeOut => abort::time_out(stim)?,
-            Kind::Handler { key, called, timer } => {
-                let task = arguments.get_item(0)?;
-                let known = stim.get().lock().tasks.remove(key);
-                drop(known);
-                if let Some(timer) = timer {
-                    timer.call_method0(py, intern!(py, "cancel"))?;
-                }
-                feed::feed(stim, Some(Job::Task { called: called.copy(py), task: task.unbind() }), true)?;
-            }
             Kind::Expire { number, task } => {
-                stim.get().lock().expired.insert(*number);
+                stim.get().lock(stim.py()).more().expired.insert(*number);
                 task.call_method0(py, intern!(py, "cancel"))?;
-            }
-            Kind::Listener { key, barrier } => {
-                let task = arguments.get_item(0)?;
-                let known = stim.get().lock().tasks.remove(key);
-                drop(known);
-                barrier.settled(stim, &task)?;
             }
             Kind::Offloaded { called, arguments } => {
                 let handler = &stim.get().engine.get().handlers[called.dendrite as usize];
                 // A run that the worker starts and waits for is awaited by this activation.
-                let _driving = drive::Driving::push(stim, called.number);
+                let _driving = Driving::push(stim, called.number);
                 return handler.call.call1(py, arguments.bind(py)).map(Some);
             }
             Kind::Worker { called, entered } => {
                 let error = arguments.get_item(1)?;
                 let error = (!error.is_none()).then(|| error.unbind());
                 let ended = {
-                    let mut state = stim.get().lock();
-                    state.workers.remove(&called.number);
+                    let mut state = stim.get().lock(stim.py());
+                    state.more().workers.remove(&called.number);
                     state.run.phase == Phase::Ended
                 };
                 if ended {
-                    lost(stim, called)?;
+                    lost(stim, *called)?;
                 } else {
                     let value = arguments.get_item(0)?.unbind();
-                    let job = Job::Worker { called: called.copy(py), value, error, entered: *entered };
-                    feed::feed(stim, Some(job), true)?;
+                    let job = Job::Worker { called: *called, value, error, entered: *entered };
+                    feed::feed(stim, Some(job), Where::Perhaps)?;
                 }
             }
-            Kind::Lost { called } => lost(stim, called)?,
+            Kind::Lost { called } => lost(stim, *called)?,
         }
         Ok(None)
     }
@@ -138,67 +110,49 @@ impl Callback {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.stimulation)?;
         match &self.kind {
-            Kind::Wake | Kind::TimeOut | Kind::Listener { .. } => Ok(()),
-            Kind::Handler { called, timer, .. } => {
-                called.visit(visit)?;
-                visit.call(timer)
-            }
+            Kind::Wake | Kind::TimeOut | Kind::Worker { .. } | Kind::Lost { .. } => Ok(()),
             Kind::Expire { task, .. } => visit.call(task),
-            Kind::Offloaded { called, arguments } => {
-                called.visit(visit)?;
-                visit.call(arguments)
-            }
-            Kind::Worker { called, .. } | Kind::Lost { called } => called.visit(visit),
+            Kind::Offloaded { arguments, .. } => visit.call(arguments),
         }
     }
 }
 
 /// A worker came back to a run that is given up: all that is left to do is to pass its slot on.
-fn lost(stim: &Bound<'_, Stimulation>, called: &Called) -> PyResult<()> {
+fn lost(stim: &Bound<'_, Stimulation>, called: Called) -> PyResult<()> {
     let engine = stim.get().engine.get();
     if let Some(slots) = engine.handlers[called.dendrite as usize].slots {
         release(stim.py(), engine, slots, Holder::new(stim, called.number))?;
     }
-    stim.get().lock().workers.remove(&called.number);
+    stim.get().lock(stim.py()).more().workers.remove(&called.number);
     abort::abandon(stim)
 }
 
 /// A handler or listener goes on as a task.
-pub(crate) fn watch(
-    stim: &Bound<'_, Stimulation>,
-    task: &Bound<'_, PyAny>,
-    callback: impl FnOnce(u64) -> Callback,
-) -> PyResult<()> {
+pub(crate) fn watch(stim: &Bound<'_, Stimulation>, carrier: &Bound<'_, Carrier>, settled: Settled) -> PyResult<()> {
     let py = stim.py();
+    let task = carrier.get().task(py)?;
     let (key, cancelled) = {
-        let mut state = stim.get().lock();
-        state.last_key += 1;
-        let key = state.last_key;
-        state.tasks.insert(key, task.clone().unbind());
-        (key, state.run.cancelled)
+        let mut state = stim.get().lock(py);
+        let cancelled = state.run.cancelled;
+        let more = state.more();
+        more.last_key += 1;
+        let key = more.last_key;
+        more.tasks.insert(key, task.clone().unbind());
+        (key, cancelled)
     };
-    task.call_method1(intern!(py, "add_done_callback"), (Py::new(py, callback(key))?,))?;
+    carrier.get().watch(py, key, settled);
     if cancelled {
         task.call_method0(intern!(py, "cancel"))?;
     }
     Ok(())
 }
 
-/// Start a coroutine at once as a task of the run's loop: its first step, or all of it.
-pub(crate) fn start<'py>(
-    stim: &Bound<'py, Stimulation>,
-    coroutine: &Bound<'py, PyAny>,
-    number: u64,
-) -> PyResult<(enter::Step, Bound<'py, PyAny>)> {
-    let py = stim.py();
-    let host = stim.get().host(py)?;
-    let started = host.object.call_method1(py, intern!(py, "start"), (coroutine, (stim, number)))?;
-    let started = started.bind(py).cast::<PyTuple>()?;
-    Ok((enter::Step::of(&started.get_item(0)?)?, started.get_item(1)?))
-}
-
 /// The value as a coroutine, if it can be awaited.
+#[inline]
 pub(crate) fn as_coroutine<'py>(value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
+    if is_coroutine(value) {
+        return Ok(Some(value.clone()));
+    }
     let py = value.py();
     let coroutine = names::aio(py)?.getattr(intern!(py, "as_coroutine"))?.call1((value,))?;
     Ok((!coroutine.is_none()).then_some(coroutine))

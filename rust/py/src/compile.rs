@@ -1,6 +1,7 @@
 //! From neurons to a graph: numbers for objects, and the errors of rule S1 with their names.
 
 use crate::engine::NeuronSlots;
+use crate::guarded::Guarded;
 use crate::handler::Handler;
 use crate::names;
 use crate::options::limit;
@@ -11,7 +12,6 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Everything about a CNS that does not change once it is made.
@@ -19,7 +19,7 @@ pub(crate) struct Compiled {
     pub(crate) id: u32,
     pub(crate) graph: Graph,
     pub(crate) handlers: Vec<Handler>,
-    pub(crate) slots: Vec<Mutex<NeuronSlots>>,
+    pub(crate) slots: Vec<Guarded<NeuronSlots>>,
     pub(crate) neurons: Py<PyTuple>,
     pub(crate) neuron_numbers: HashMap<usize, u32>,
     pub(crate) collaterals: Vec<Py<Collateral>>,
@@ -69,7 +69,7 @@ pub(crate) fn compile(
         let slots = if concurrency.is_none() {
             None
         } else {
-            compiled.slots.push(Mutex::new(NeuronSlots::new(limit(&concurrency)? as usize)));
+            compiled.slots.push(Guarded::new(NeuronSlots::new(limit(&concurrency)? as usize)));
             Some(count(compiled.slots.len())? - 1)
         };
         let mut places: Vec<(usize, u32)> = Vec::new();

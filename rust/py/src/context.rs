@@ -67,7 +67,7 @@ impl Context {
 
     #[getter]
     fn stimulation_context(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.stimulation.get().options.stimulation_context.as_ref().map(|value| value.clone_ref(py))
+        self.stimulation.get().options().stimulation_context.as_ref().map(|value| value.clone_ref(py))
     }
 
     #[getter]

@@ -5,9 +5,9 @@
 
 use crate::abort::{abort_here, cancel_here, check_deadline, end, give_up};
 use crate::announce::{announce_entry, drain};
+use crate::begin::Driving;
 use crate::call::Entered;
-use crate::callback::Callback;
-use crate::engine::{Holder, lock};
+use crate::engine::Holder;
 use crate::enter::{enter, finish_task, finish_worker};
 use crate::feed::Job;
 use crate::grants::{self, held_by};
@@ -17,143 +17,59 @@ use crate::settle::refuse;
 use crate::state::Entry;
 use crate::stimulation::Stimulation;
 use crate::task::{Cargo, Found, reserve_all};
-use cnstra_core::{Taken, UNKNOWN};
+use cnstra_core::Taken;
 use pyo3::intern;
 use pyo3::prelude::*;
-use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::time::Instant;
-
-thread_local! {
-    /// The handlers that this thread is in, the innermost last; the number is 0 for a run whose turn it drives: its
-    /// handler is whatever that run has on the stack.
-    static DRIVING: RefCell<Vec<(Py<Stimulation>, u64)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// An activation that waits: its run and its number.
-type Owner<'py> = (Bound<'py, Stimulation>, u64);
-
-/// This thread is in a handler of a run for as long as this lives.
-pub(crate) struct Driving;
-
-impl Driving {
-    pub(crate) fn push(stim: &Bound<'_, Stimulation>, number: u64) -> Self {
-        let entry = (stim.clone().unbind(), number);
-        DRIVING.with(|driving| driving.borrow_mut().push(entry));
-        Self
-    }
-
-    /// Who waits for whom if this run blocks the thread: each run that the thread is in, and the handler above it.
-    fn awaits<'py>(stim: &Bound<'py, Stimulation>) -> Vec<(Bound<'py, Stimulation>, Owner<'py>)> {
-        let py = stim.py();
-        let above: Vec<Owner<'py>> = DRIVING.with(|driving| {
-            driving.borrow().iter().map(|(run, number)| (run.clone_ref(py).into_bound(py), *number)).collect()
-        });
-        let runs = above.iter().skip(1).map(|(run, _)| run.clone()).chain([stim.clone()]).collect::<Vec<_>>();
-        runs.into_iter().zip(above).collect()
-    }
-}
-
-impl Drop for Driving {
-    fn drop(&mut self) {
-        let popped = DRIVING.with(|driving| driving.borrow_mut().pop());
-        drop(popped);
-    }
-}
-
-/// Drive the first turn; without a loop, drive the run to its end.
-pub(crate) fn begin(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
-    let (py, this) = (stim.py(), stim.get());
-    if let Some(signal) = &this.options.abort_signal {
-        let forget = signal.call_method1(py, intern!(py, "add_listener"), (stim.getattr(intern!(py, "abort"))?,))?;
-        this.lock().forget_signal = Some(forget);
-    }
-    turn(stim)?;
-    if this.is_done() {
-        return Ok(());
-    }
-    let host = this.host(py)?;
-    if host.blocking {
-        return block(stim);
-    }
-    if let Some(deadline) = this.deadline {
-        let left = deadline.saturating_duration_since(Instant::now()).as_secs_f64();
-        let callback = Py::new(py, Callback::time_out(stim))?;
-        let timer = host.object.call_method1(py, intern!(py, "call_later"), (left, callback))?;
-        this.lock().timer = Some(timer);
-    }
-    Ok(())
-}
-
-/// Wait for what feeds the run; the runs that this thread is in can go on with nothing before.
-fn block(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
-    let (py, this) = (stim.py(), stim.get());
-    let left = this.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()).as_secs_f64());
-    let graph = names::deadlock(py)?;
-    let awaits = Driving::awaits(stim);
-    let mut begun = 0;
-    let mut driven = Ok(());
-    for (awaited, owner) in &awaits {
-        driven = graph.getattr(intern!(py, "begin_await"))?.call1((awaited, owner)).map(drop);
-        if driven.is_err() {
-            break;
-        }
-        begun += 1;
-    }
-    if driven.is_ok() {
-        driven = this.host(py)?.object.call_method1(py, intern!(py, "drive"), (stim, left)).map(drop);
-    }
-    for (awaited, owner) in awaits.iter().take(begun) {
-        graph.getattr(intern!(py, "end_await"))?.call1((awaited, owner))?;
-    }
-    driven
-}
 
 /// Run a turn that has begun, in the run's context, and further ones while drain listeners feed the run.
-pub(crate) fn turn(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
+pub(crate) fn turn(stim: &Bound<'_, Stimulation>, entry: Option<&Entry>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let driven = {
         let _entered = Entered::enter(this.context.bind(py))?;
         let _driving = Driving::push(stim, 0);
-        catch_unwind(AssertUnwindSafe(|| turns(stim)))
+        // Boxed: an error is five words to be moved, and there is none.
+        catch_unwind(AssertUnwindSafe(|| turns(stim, entry).map_err(Box::new)))
     };
     match driven {
         Ok(driven) => {
             if !this.is_done() {
-                this.host(py)?.object.call_method1(py, intern!(py, "hold"), (stim,))?;
+                this.lock(py).held = true;
+                this.host(py)?.hold(stim)?;
             }
-            driven
+            driven.map_err(|error| *error)
         }
         // S23: the run ends, and the panic goes on to be an exception where Python code called.
         Err(panic) => {
             let message = panic.downcast_ref::<String>().map(String::as_str);
             let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
             // The handler on the stack has gone; among those in flight, its slot is given back with theirs.
-            this.lock().run.suspend();
+            this.lock(py).run.suspend();
             give_up(stim, format!("the engine panicked: {message}").into_pyobject(py)?.into_any().unbind())?;
             resume_unwind(panic)
         }
     }
 }
 
-fn turns(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
+fn turns(stim: &Bound<'_, Stimulation>, mut entry: Option<&Entry>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let mut fatal: Option<PyErr> = None;
+    // What has settled is still announced, then the error goes on to whoever drives; but nothing more is entered.
+    let mut break_off = |error: PyErr| {
+        abort_here(stim, Some(names::exception(py, &error)), false)?;
+        fatal.get_or_insert(error);
+        Ok::<_, PyErr>(())
+    };
     loop {
-        let dispatched = dispatch(stim);
-        let again = dispatched.is_err();
-        // What has settled is still announced, then the error goes on to whoever drives; but nothing more is entered.
-        for result in [dispatched, if again { Ok(()) } else { drain(stim) }] {
-            if let Err(error) = result {
-                abort_here(stim, Some(names::exception(py, &error)), false)?;
-                fatal.get_or_insert(error);
-            }
-        }
-        if again {
+        if let Err(error) = dispatch(stim, entry.take()) {
+            break_off(error)?;
             continue;
         }
+        if let Err(error) = drain(stim) {
+            break_off(error)?;
+        }
         let (over, idle) = {
-            let mut state = this.lock();
+            let mut state = this.lock(py);
             let over = state.run.close();
             (over, !over && state.run.end_turn())
         };
@@ -166,51 +82,52 @@ fn turns(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     }
 }
 
-fn dispatch(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
+fn dispatch(stim: &Bound<'_, Stimulation>, entry: Option<&Entry>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
-    let entry = {
-        let mut state = this.lock();
-        state.run.begin_turn();
-        state.entry.take()
-    };
+    this.lock(py).run.begin_turn();
     if let Some(entry) = entry {
-        enter_run(stim, &entry)?;
+        enter_run(stim, entry)?;
     }
     loop {
-        let mut state = this.lock();
-        if let Some(job) = state.fed.pop_front() {
+        let mut state = this.lock(py);
+        if let Some(job) = state.next_job() {
             drop(state);
             process(stim, job)?;
             continue;
         }
-        let (activation, has_slot, error) = match state.run.next(&engine.graph) {
-            None => return Ok(()),
-            Some(Taken::Queued(activation)) => (activation, false, None),
-            Some(Taken::Granted(activation, error)) => (activation, error.is_none(), error),
+        let Some(Taken { number, hop, dendrite, granted }) = state.run.next(&engine.graph, |cargo| cargo.clone_ref(py))
+        else {
+            return Ok(());
         };
-        let known = activation.dendrite != UNKNOWN && error.is_none() && activation.hop <= this.max_hops;
-        let (true, Cargo::Signal(signal)) = (known, &activation.signal) else {
+        let called = Called { number, hop, dendrite };
+        let (has_slot, error) = match granted {
+            None => (false, None),
+            Some(Ok(())) => (true, None),
+            Some(Err(error)) => (false, Some(error)),
+        };
+        // There is none for an unknown dendrite.
+        let handler = engine.handlers.get(dendrite as usize).filter(|_| error.is_none() && hop <= this.max_hops);
+        let Some(handler) = handler else {
             drop(state);
-            refuse(stim, activation, error)?;
+            refuse(stim, called, error)?;
             continue;
         };
-        let handler = &engine.handlers[activation.dendrite as usize];
-        let signal = signal.clone_ref(py).into_bound(py);
-        let called = Called::of(py, &activation);
         if let (Some(slots), false) = (handler.slots, has_slot) {
             // In one step with the run's own book-keeping: a grant from another thread finds the activation waiting.
-            let ticket = lock(&engine.slots[slots as usize]).acquire(Holder::new(stim, called.number), || ());
+            let ticket = engine.slots[slots as usize].lock(py).acquire(Holder::new(stim, number), || ());
             if let Some(ticket) = ticket {
-                state.run.wait(activation, ticket);
+                state.run.wait(ticket);
                 drop(state);
                 if this.is_awaited(py) && is_doomed(stim, slots)? {
-                    grants::doom(stim, called.number)?;
+                    grants::doom(stim, number)?;
                 }
                 continue;
             }
         }
-        state.run.enter(activation);
+        state.run.enter();
+        let Some(Cargo::Signal(signal)) = state.run.current().map(|current| &current.signal) else { continue };
+        let signal = signal.clone_ref(py).into_bound(py);
         drop(state);
         enter(stim, handler, &signal, called)?;
     }
@@ -230,7 +147,7 @@ fn enter_run(stim: &Bound<'_, Stimulation>, entry: &Entry) -> PyResult<()> {
             let (py, this) = (stim.py(), stim.get());
             let engine = this.engine.get();
             let found = tasks.iter().map(|task| Found::of(engine, task.bind(py))).collect::<PyResult<Vec<_>>>()?;
-            reserve_all(&mut this.lock().run, engine, found);
+            reserve_all(&mut this.lock(py).run, engine, found);
             Ok(())
         }
     }
@@ -240,11 +157,12 @@ fn process(stim: &Bound<'_, Stimulation>, job: Job) -> PyResult<()> {
     match job {
         Job::Abort(reason) => abort_here(stim, reason, false),
         Job::Cancel(reason) => cancel_here(stim, reason, false),
-        Job::Task { called, task } => finish_task(stim, &called, task.bind(stim.py())),
+        Job::Settled { called, ended } => finish_task(stim, called, ended),
         Job::Worker { called, value, error, entered } => finish_worker(stim, called, value, error, entered),
         Job::Unpark(ticket) => {
             let this = stim.get();
-            this.lock().run.unpark(&this.engine.get().graph, ticket);
+            let py = stim.py();
+            this.lock(py).run.unpark(&this.engine.get().graph, ticket, |cargo| cargo.clone_ref(py));
             Ok(())
         }
     }?;

@@ -1,22 +1,22 @@
 //! The engine: compiles neurons to a graph, starts runs on it and keeps the listeners that hear them all.
 
+use crate::begin::begin;
 use crate::compile::{Compiled, compile};
-use crate::drive;
+use crate::guarded::Guarded;
 use crate::handler::Handler;
 use crate::listeners::{Listeners, Remover, check_listener};
 use crate::names;
-use crate::options::Given;
+use crate::options::Options;
 use crate::signal::{Collateral, Signal};
 use crate::state::Entry;
 use crate::stimulation::Stimulation;
 use cnstra_core::{DendriteId, Graph, Slots, UNKNOWN};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyList, PyTuple};
+use pyo3::types::{PyDict, PyList, PyTuple};
 use pyo3::{PyTraverseError, intern};
 use std::collections::HashMap;
 use std::hash::{Hash, Hasher};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// An activation of some run, as holder of a slot or in line for one.
 #[derive(Debug)]
@@ -53,12 +53,6 @@ impl Hash for Holder {
 
 pub(crate) type NeuronSlots = Slots<Holder, ()>;
 
-/// Lock what no panic can leave half done: every critical section is a step on plain data.
-#[inline]
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What a CNS is made of.
 #[pyclass(frozen, subclass, weakref, module = "cnstra")]
 pub(crate) struct Engine {
@@ -66,7 +60,7 @@ pub(crate) struct Engine {
     pub(crate) id: u32,
     pub(crate) graph: Graph,
     pub(crate) handlers: Vec<Handler>,
-    pub(crate) slots: Vec<Mutex<NeuronSlots>>,
+    pub(crate) slots: Vec<Guarded<NeuronSlots>>,
     pub(crate) shared: Py<PyAny>,
     pub(crate) enforce_ownership: bool,
     pub(crate) auto_cleanup: bool,
@@ -117,15 +111,6 @@ impl Engine {
         Ok(DendriteId::try_from(found).unwrap_or(UNKNOWN))
     }
 
-    pub(crate) fn check_tasks<'py>(py: Python<'py>, tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-        let kind = names::stimulation(py)?.getattr(intern!(py, "ActivationTask"))?;
-        let Some(items) = items(tasks) else { return Err(names::fault(py, "not_a_task", (tasks,))) };
-        match items.iter().find(|item| !item.get_type().is(&kind)) {
-            Some(wrong) => Err(names::fault(py, "not_a_task", (wrong,))),
-            None => Ok(items),
-        }
-    }
-
     /// Those of the neurons named that no activation of these dendrites can reach (S15).
     pub(crate) fn unreachable(&self, py: Python<'_>, dendrites: &[DendriteId], names: &[String]) -> Vec<String> {
         let mut wanted: HashMap<u32, &String> = HashMap::new();
@@ -166,6 +151,15 @@ pub(crate) fn items<'py>(value: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyA
         return Some(list.iter().collect());
     }
     value.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect())
+}
+
+pub(crate) fn check_tasks<'py>(py: Python<'py>, tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
+    let kind = names::stimulation(py)?.getattr(intern!(py, "ActivationTask"))?;
+    let Some(items) = items(tasks) else { return Err(names::fault(py, "not_a_task", (tasks,))) };
+    match items.iter().find(|item| !item.get_type().is(&kind)) {
+        Some(wrong) => Err(names::fault(py, "not_a_task", (wrong,))),
+        None => Ok(items),
+    }
 }
 
 fn check_signals(signal: &Bound<'_, PyAny>) -> PyResult<Entry> {
@@ -239,6 +233,8 @@ impl Engine {
         self.shared.clone_ref(py)
     }
 
+    // Each keyword is a parameter, though the others take a dictionary: with one, PyO3 has the interpreter make a tuple for
+    // every call, which a run of one handler would notice.
     #[pyo3(signature = (signal, /, *, on_response = None, on_drain = None, abort_signal = None, timeout = None,
         concurrency = None, max_hops = None, context_store = None, modality = None, afferent_path = None,
         stimulation_context = None))]
@@ -258,7 +254,7 @@ impl Engine {
         stimulation_context: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Stimulation>> {
         let entry = check_signals(signal)?;
-        let given = Given {
+        let given = [
             on_response,
             on_drain,
             abort_signal,
@@ -269,99 +265,58 @@ impl Engine {
             modality,
             afferent_path,
             stimulation_context,
-            tap: None,
+        ];
+        let options = match given {
+            [None, None, None, None, None, None, None, None, None, None] => None,
+            _ => Some(Options::of_keywords(given)?),
         };
-        let stim = Stimulation::make(slf, given.check(slf.py())?, entry)?;
-        drive::begin(&stim)?;
+        let stim = Stimulation::make(slf, options)?;
+        begin(&stim, entry)?;
         Ok(stim)
     }
 
-    #[pyo3(signature = (tasks, /, *, on_response = None, on_drain = None, abort_signal = None, timeout = None,
-        concurrency = None, max_hops = None, context_store = None, modality = None, afferent_path = None,
-        stimulation_context = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are the keywords of the public call")]
+    #[pyo3(
+        signature = (tasks, /, **options),
+        text_signature = "($self, tasks, /, *, on_response=None, on_drain=None, abort_signal=None, timeout=None, concurrency=None, max_hops=None, context_store=None, modality=None, afferent_path=None, stimulation_context=None)"
+    )]
     fn activate<'py>(
         slf: &Bound<'py, Self>,
         tasks: &Bound<'py, PyAny>,
-        on_response: Option<&Bound<'py, PyAny>>,
-        on_drain: Option<&Bound<'py, PyAny>>,
-        abort_signal: Option<&Bound<'py, PyAny>>,
-        timeout: Option<&Bound<'py, PyAny>>,
-        concurrency: Option<&Bound<'py, PyAny>>,
-        max_hops: Option<&Bound<'py, PyAny>>,
-        context_store: Option<&Bound<'py, PyAny>>,
-        modality: Option<&Bound<'py, PyAny>>,
-        afferent_path: Option<&Bound<'py, PyAny>>,
-        stimulation_context: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Stimulation>> {
-        let tasks = Self::check_tasks(slf.py(), tasks)?;
-        let given = Given {
-            on_response,
-            on_drain,
-            abort_signal,
-            timeout,
-            concurrency,
-            max_hops,
-            context_store,
-            modality,
-            afferent_path,
-            stimulation_context,
-            tap: None,
-        };
-        let entry = Entry::Tasks(tasks.into_iter().map(Bound::unbind).collect());
-        let stim = Stimulation::make(slf, given.check(slf.py())?, entry)?;
-        drive::begin(&stim)?;
+        let entry = Entry::Tasks(check_tasks(slf.py(), tasks)?.into_iter().map(Bound::unbind).collect());
+        let stim = Stimulation::make(slf, Options::of_dict("activate", options)?)?;
+        begin(&stim, entry)?;
         Ok(stim)
     }
 
     /// A run that has not begun; `_begin` drives its first turn.
-    #[pyo3(signature = (signal, /, *, on_response = None, on_drain = None, abort_signal = None, timeout = None,
-        concurrency = None, max_hops = None, context_store = None, modality = None, afferent_path = None,
-        stimulation_context = None, _tap = None))]
-    #[allow(clippy::too_many_arguments, reason = "they are the keywords of the public call")]
+    #[pyo3(
+        signature = (signal, /, **options),
+        text_signature = "($self, signal, /, *, on_response=None, on_drain=None, abort_signal=None, timeout=None, concurrency=None, max_hops=None, context_store=None, modality=None, afferent_path=None, stimulation_context=None, _tap=None)"
+    )]
     fn _prepare<'py>(
         slf: &Bound<'py, Self>,
         signal: &Bound<'py, PyAny>,
-        on_response: Option<&Bound<'py, PyAny>>,
-        on_drain: Option<&Bound<'py, PyAny>>,
-        abort_signal: Option<&Bound<'py, PyAny>>,
-        timeout: Option<&Bound<'py, PyAny>>,
-        concurrency: Option<&Bound<'py, PyAny>>,
-        max_hops: Option<&Bound<'py, PyAny>>,
-        context_store: Option<&Bound<'py, PyAny>>,
-        modality: Option<&Bound<'py, PyAny>>,
-        afferent_path: Option<&Bound<'py, PyAny>>,
-        stimulation_context: Option<&Bound<'py, PyAny>>,
-        _tap: Option<&Bound<'py, PyAny>>,
+        options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Stimulation>> {
         let entry = check_signals(signal)?;
-        let given = Given {
-            on_response,
-            on_drain,
-            abort_signal,
-            timeout,
-            concurrency,
-            max_hops,
-            context_store,
-            modality,
-            afferent_path,
-            stimulation_context,
-            tap: _tap,
-        };
-        Stimulation::make(slf, given.check(slf.py())?, entry)
+        let stim = Stimulation::make(slf, Options::of_dict("stimulate", options)?)?;
+        stim.get().lock(slf.py()).more().entry = Some(entry);
+        Ok(stim)
     }
 
     #[pyo3(signature = (listener, /))]
     fn add_response_listener(slf: &Bound<'_, Self>, listener: &Bound<'_, PyAny>) -> PyResult<Remover> {
         check_listener(listener)?;
-        let key = slf.get().response_listeners.add(listener.clone().unbind());
+        let key = slf.get().response_listeners.add(slf.py(), listener.clone().unbind());
         Ok(Remover { engine: slf.clone().unbind(), key, drains: false })
     }
 
     #[pyo3(signature = (listener, /))]
     fn add_drain_listener(slf: &Bound<'_, Self>, listener: &Bound<'_, PyAny>) -> PyResult<Remover> {
         check_listener(listener)?;
-        let key = slf.get().drain_listeners.add(listener.clone().unbind());
+        let key = slf.get().drain_listeners.add(slf.py(), listener.clone().unbind());
         Ok(Remover { engine: slf.clone().unbind(), key, drains: true })
     }
 
@@ -375,7 +330,7 @@ impl Engine {
             visit.call(collateral)?;
         }
         for slots in &self.slots {
-            let Ok(slots) = slots.try_lock() else { continue };
+            let Some(slots) = slots.look(&visit) else { continue };
             for holder in slots.holders().chain(slots.waiting_holders()) {
                 visit.call(&holder.stimulation)?;
             }
@@ -385,7 +340,9 @@ impl Engine {
     }
 
     fn __clear__(&self) {
-        self.response_listeners.clear();
-        self.drain_listeners.clear();
+        Python::attach(|py| {
+            self.response_listeners.clear(py);
+            self.drain_listeners.clear(py);
+        });
     }
 }

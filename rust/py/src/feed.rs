@@ -16,10 +16,10 @@ use std::time::Instant;
 pub(crate) enum Job {
     Abort(Option<Py<PyAny>>),
     Cancel(Option<Py<PyAny>>),
-    /// A handler that had gone on as a task is done.
-    Task {
+    /// A handler that had gone on as a task has ended.
+    Settled {
         called: Called,
-        task: Py<PyAny>,
+        ended: Ended,
     },
     /// A handler has come back from its worker thread.
     Worker {
@@ -32,16 +32,27 @@ pub(crate) enum Job {
     Unpark(u64),
 }
 
+/// How a coroutine has ended.
+pub(crate) struct Ended {
+    /// What it returned or raised.
+    pub(crate) value: Py<PyAny>,
+    pub(crate) how: How,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum How {
+    Returned,
+    Raised,
+    /// By a CancelledError, after somebody had cancelled its task.
+    Cancelled,
+}
+
 impl Job {
     pub(crate) fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match self {
             Self::Abort(reason) | Self::Cancel(reason) => visit.call(reason),
-            Self::Task { called, task } => {
-                called.visit(visit)?;
-                visit.call(task)
-            }
-            Self::Worker { called, value, error, .. } => {
-                called.visit(visit)?;
+            Self::Settled { ended, .. } => visit.call(&ended.value),
+            Self::Worker { value, error, .. } => {
                 visit.call(value)?;
                 visit.call(error)
             }
@@ -50,20 +61,39 @@ impl Job {
     }
 }
 
+/// Where whatever feeds a run is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Where {
+    /// In the run's own loop, with nothing of another run below it on the stack: a turn may begin.
+    Here,
+    /// That is to be found out.
+    Perhaps,
+    /// On the stack of something else: a turn has to wait for the loop's next pass.
+    Elsewhere,
+}
+
 /// Have the run take a job, or look at what changed. False if its loop is closed.
-pub(crate) fn feed(stim: &Bound<'_, Stimulation>, job: Option<Job>, here: bool) -> PyResult<bool> {
+pub(crate) fn feed(stim: &Bound<'_, Stimulation>, job: Option<Job>, place: Where) -> PyResult<bool> {
     let (py, this) = (stim.py(), stim.get());
-    // Asked before the lock is taken, since it calls into Python, and only where the answer can matter.
-    let idle = this.lock().run.phase == Phase::Idle;
-    let here = here && idle && this.is_here(py)?;
+    let here = match place {
+        Where::Here => true,
+        Where::Elsewhere => false,
+        // Asked before the lock is taken, since it calls into Python, and only where the answer can matter.
+        Where::Perhaps => {
+            let idle = this.lock(py).run.phase == Phase::Idle;
+            idle && this.is_here(py)?
+        }
+    };
     let now = {
-        let mut state = this.lock();
+        let mut state = this.lock(py);
         if state.run.phase == Phase::Ended {
             drop(state);
             drop(job);
             return Ok(true);
         }
-        state.fed.extend(job);
+        if job.is_some() {
+            state.more().fed.extend(job);
+        }
         if state.run.phase == Phase::Dispatching {
             return Ok(true);
         }
@@ -81,7 +111,7 @@ pub(crate) fn feed(stim: &Bound<'_, Stimulation>, job: Option<Job>, here: bool) 
         here
     };
     if now {
-        drive::turn(stim)?;
+        drive::turn(stim, None)?;
         return Ok(true);
     }
     let wake = Py::new(py, Callback::wake(stim))?;
@@ -93,18 +123,18 @@ pub(crate) fn feed(stim: &Bound<'_, Stimulation>, job: Option<Job>, here: bool) 
 }
 
 pub(crate) fn feed_or_abandon(stim: &Bound<'_, Stimulation>, job: Option<Job>) -> PyResult<()> {
-    if feed(stim, job, true)? { Ok(()) } else { abort::abandon(stim) }
+    if feed(stim, job, Where::Perhaps)? { Ok(()) } else { abort::abandon(stim) }
 }
 
 /// The wake-up has arrived on the run's own thread.
 pub(crate) fn wake(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     {
-        let mut state = stim.get().lock();
+        let mut state = stim.get().lock(stim.py());
         state.scheduled = false;
         if state.run.phase != Phase::Idle || !state.run.fed {
             return Ok(());
         }
         state.run.begin_turn();
     }
-    drive::turn(stim)
+    drive::turn(stim, None)
 }

@@ -6,6 +6,7 @@ use crate::signal::{Collateral, Signal};
 use crate::stimulation::Stimulation;
 use crate::task::{Cargo, TaskInfo};
 use cnstra_core::Activation;
+use pyo3::exceptions::PyRuntimeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyList, PyString, PyTuple};
@@ -23,6 +24,8 @@ pub(crate) struct Handler {
     /// Which of its neuron's dendrites on that collateral it is.
     pub(crate) place: u32,
     pub(crate) arity: u8,
+    /// Nothing but a call: see `enter`.
+    pub(crate) is_plain: bool,
     pub(crate) is_async: bool,
     pub(crate) is_join: bool,
     pub(crate) offload: bool,
@@ -51,6 +54,8 @@ impl Handler {
             is_async = wrapped.get_item(1)?.is_truthy()?;
             arity = 3;
         }
+        let offload = neuron.getattr(intern!(py, "_offload"))?.is_truthy()?;
+        let max_duration: Option<f64> = neuron.getattr(intern!(py, "_max_duration"))?.extract()?;
         Ok(Self {
             call: call.unbind(),
             axon: neuron.getattr(intern!(py, "_axon"))?.unbind(),
@@ -60,11 +65,12 @@ impl Handler {
             collateral: dendrite.getattr(intern!(py, "_collateral"))?.cast_into::<Collateral>()?.unbind(),
             place,
             arity,
+            is_plain: !is_async && !offload && max_duration.is_none(),
             is_async,
             is_join: !dendrite.getattr(intern!(py, "_join"))?.is_none(),
-            offload: neuron.getattr(intern!(py, "_offload"))?.is_truthy()?,
+            offload,
             slots,
-            max_duration: neuron.getattr(intern!(py, "_max_duration"))?.extract()?,
+            max_duration,
         })
     }
 
@@ -74,31 +80,16 @@ impl Handler {
         &self,
         stim: &Bound<'py, Stimulation>,
         signal: &Bound<'py, Signal>,
-        activation: &Called,
+        called: Called,
     ) -> PyResult<Bound<'py, PyAny>> {
         let py = stim.py();
-        let call = self.call.bind(py);
-        if self.is_join {
-            let payload = activation.payload(py)?;
-            return self.invoke_with(stim, call, payload.bind(py), signal, activation);
-        }
-        self.invoke_with(stim, call, signal.get().payload.bind(py), signal, activation)
-    }
-
-    #[inline]
-    fn invoke_with<'py>(
-        &self,
-        stim: &Bound<'py, Stimulation>,
-        call: &Bound<'py, PyAny>,
-        payload: &Bound<'py, PyAny>,
-        signal: &Bound<'py, Signal>,
-        activation: &Called,
-    ) -> PyResult<Bound<'py, PyAny>> {
-        let py = stim.py();
+        let (call, axon) = (self.call.bind(py), self.axon.bind(py));
         match self.arity {
-            1 => call.call1((payload,)),
-            2 => call.call1((payload, self.axon.bind(py))),
-            _ => call.call1((payload, self.axon.bind(py), activation.context(stim, self, signal)?)),
+            2 if !self.is_join => call.call1((signal.get().payload.bind(py), axon)),
+            1 if !self.is_join => call.call1((signal.get().payload.bind(py),)),
+            1 => call.call1((called.payload(stim, self, signal)?,)),
+            2 => call.call1((called.payload(stim, self, signal)?, axon)),
+            _ => call.call1((called.payload(stim, self, signal)?, axon, called.context(stim, self)?)),
         }
     }
 
@@ -107,14 +98,14 @@ impl Handler {
         &self,
         stim: &Bound<'py, Stimulation>,
         signal: &Bound<'py, Signal>,
-        activation: &Called,
+        called: Called,
     ) -> PyResult<Bound<'py, PyTuple>> {
         let py = stim.py();
-        let payload = if self.is_join { activation.payload(py)? } else { signal.get().payload.clone_ref(py) };
+        let payload = called.payload(stim, self, signal)?;
         match self.arity {
             1 => (payload,).into_pyobject(py),
             2 => (payload, &self.axon).into_pyobject(py),
-            _ => (payload, &self.axon, activation.context(stim, self, signal)?).into_pyobject(py),
+            _ => (payload, &self.axon, called.context(stim, self)?).into_pyobject(py),
         }
     }
 
@@ -130,61 +121,47 @@ impl Handler {
     }
 }
 
-/// What stays of an activation while its handler is called: the activation itself is with its run.
-#[derive(Debug)]
+/// What names an activation; the activation itself is with its run.
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Called {
     pub(crate) number: u64,
-    pub(crate) cause: u64,
     pub(crate) hop: u32,
     pub(crate) dendrite: u32,
-    /// What a join took over.
-    pub(crate) joined: Vec<TaskInfo>,
 }
 
 impl Called {
-    #[inline]
-    pub(crate) fn of(py: Python<'_>, activation: &Activation<Cargo>) -> Self {
-        let joined = match &activation.joined {
-            None => Vec::new(),
-            Some(parts) => parts.iter().map(|part| TaskInfo::of(py, part)).collect(),
-        };
-        let Activation { number, cause, hop, dendrite, .. } = *activation;
-        Self { number, cause, hop, dendrite, joined }
-    }
-
-    pub(crate) fn copy(&self, py: Python<'_>) -> Self {
-        let joined = self.joined.iter().map(|part| part.clone_ref(py)).collect();
-        Self { joined, ..*self }
-    }
-
-    /// The payloads of what a join took over.
-    fn payload(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let payloads = self.joined.iter().filter_map(|part| match &part.cargo {
-            Cargo::Signal(signal) => Some(signal.get().payload.bind(py)),
-            Cargo::Unknown(_) => None,
-        });
-        Ok(PyList::new(py, payloads.collect::<Vec<_>>())?.into_any().unbind())
-    }
-
-    fn context(
-        &self,
+    /// What a handler is given: its signal's payload, or those of what a join took over.
+    fn payload(
+        self,
         stim: &Bound<'_, Stimulation>,
         handler: &Handler,
         signal: &Bound<'_, Signal>,
-    ) -> PyResult<Py<Context>> {
+    ) -> PyResult<Py<PyAny>> {
         let py = stim.py();
-        let info = self.info(py, Cargo::Signal(signal.clone().unbind()));
+        if !handler.is_join {
+            return Ok(signal.get().payload.clone_ref(py));
+        }
+        let payloads: Vec<Py<PyAny>> = self.look(stim, |current| {
+            (current.view().joined.iter())
+                .filter_map(|part| match &part.signal {
+                    Cargo::Signal(signal) => Some(signal.get().payload.clone_ref(py)),
+                    Cargo::Unknown(_) => None,
+                })
+                .collect()
+        })?;
+        Ok(PyList::new(py, payloads)?.into_any().unbind())
+    }
+
+    fn context(self, stim: &Bound<'_, Stimulation>, handler: &Handler) -> PyResult<Py<Context>> {
+        let py = stim.py();
+        let info = self.look(stim, |current| TaskInfo::of(py, current.view()))?;
         Py::new(py, Context::new(stim.clone().unbind(), handler.name.clone_ref(py), info))
     }
 
-    /// The activation as data, with what it carries.
-    pub(crate) fn info(&self, py: Python<'_>, cargo: Cargo) -> TaskInfo {
-        let Self { number, cause, hop, dendrite, .. } = *self;
-        let joined = self.joined.iter().map(|part| part.clone_ref(py)).collect();
-        TaskInfo { number, cause, hop, dendrite, cargo, joined }
-    }
-
-    pub(crate) fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        self.joined.iter().try_for_each(|part| part.visit(visit))
+    /// Look at the activation, which has just been entered.
+    fn look<T>(self, stim: &Bound<'_, Stimulation>, see: impl FnOnce(&Activation<Cargo>) -> T) -> PyResult<T> {
+        let state = stim.get().lock(stim.py());
+        let current = state.run.current().filter(|current| current.number == self.number);
+        current.map(see).ok_or_else(|| PyRuntimeError::new_err("the run was ended while a handler of it was called"))
     }
 }

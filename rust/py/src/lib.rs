@@ -1,18 +1,21 @@
 //! `cnstra._native`: the native engine as a Python module. Modules and the export list, nothing else.
 //!
 //! - `engine` starts runs on what `compile` made of neurons; `options` is what a run can be told
-//! - `drive` is the dispatch loop; `enter`, `settle` and `announce` are an activation's life
+//! - `begin` is how a run begins and `drive` its dispatch loop; `enter`, `settle` and `announce` are an activation's life
 //! - `feed`, `grants` and `abort` are what reaches a run from outside, and how it ends; `callback` is what asyncio,
 //!   timers and threads call
+//! - `host` is where a run lives, `starter` and `carrier` how coroutines go on there, `waiter` who awaits a run
 //! - `stimulation` is a run as Python sees it, `state` what changes in it
 //! - `handler`, `signal`, `context`, `response`, `task` and `listeners` are what Python code sees of graphs and runs
-//! - `call` has the raw calls; `names` the Python side, looked up once
+//! - `call` has the raw calls, `guarded` the lock of what runs share; `names` the Python side, looked up once
 
 mod abort;
 mod announce;
+mod begin;
 mod build_info;
 mod call;
 mod callback;
+mod carrier;
 mod compile;
 mod components;
 mod context;
@@ -21,7 +24,9 @@ mod engine;
 mod enter;
 mod feed;
 mod grants;
+mod guarded;
 mod handler;
+mod host;
 mod listeners;
 mod names;
 mod options;
@@ -29,9 +34,11 @@ mod panic;
 mod response;
 mod settle;
 mod signal;
+mod starter;
 mod state;
 mod stimulation;
 mod task;
+mod waiter;
 
 /// The native engine of `cnstra`. Import `cnstra`, not this module.
 #[pyo3::pymodule(gil_used = false)]

@@ -1,25 +1,26 @@
 //! Listeners that hear all runs of a CNS (S6, S7), and what takes listeners and callbacks back.
 
-use crate::engine::{Engine, lock};
+use crate::engine::Engine;
+use crate::guarded::Guarded;
 use crate::stimulation::Stimulation;
 use pyo3::PyTraverseError;
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
 
 /// Listeners in order of registration; a snapshot is a reference to the slice.
 pub(crate) struct Listeners {
     any: AtomicBool,
-    list: Mutex<(u64, Arc<[Entrant]>)>,
+    list: Guarded<(u64, Arc<[Entrant]>)>,
 }
 
 type Entrant = (u64, Arc<Py<PyAny>>);
 
 impl Default for Listeners {
     fn default() -> Self {
-        Self { any: AtomicBool::new(false), list: Mutex::new((0, Arc::new([]))) }
+        Self { any: AtomicBool::new(false), list: Guarded::new((0, Arc::new([]))) }
     }
 }
 
@@ -29,12 +30,12 @@ impl Listeners {
         !self.any.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn snapshot(&self) -> Arc<[Entrant]> {
-        Arc::clone(&lock(&self.list).1)
+    pub(crate) fn snapshot(&self, py: Python<'_>) -> Arc<[Entrant]> {
+        Arc::clone(&self.list.lock(py).1)
     }
 
-    pub(crate) fn add(&self, listener: Py<PyAny>) -> u64 {
-        let mut list = lock(&self.list);
+    pub(crate) fn add(&self, py: Python<'_>, listener: Py<PyAny>) -> u64 {
+        let mut list = self.list.lock(py);
         list.0 += 1;
         let key = list.0;
         let entrant = (key, Arc::new(listener));
@@ -46,8 +47,8 @@ impl Listeners {
         key
     }
 
-    pub(crate) fn remove(&self, key: u64) {
-        let mut list = lock(&self.list);
+    pub(crate) fn remove(&self, py: Python<'_>, key: u64) {
+        let mut list = self.list.lock(py);
         let before = std::mem::replace(&mut list.1, Arc::new([]));
         list.1 = before.iter().filter(|(other, _)| *other != key).cloned().collect();
         self.any.store(!list.1.is_empty(), Ordering::Relaxed);
@@ -56,14 +57,14 @@ impl Listeners {
         drop(before);
     }
 
-    pub(crate) fn clear(&self) {
-        let cleared = std::mem::replace(&mut lock(&self.list).1, Arc::new([]));
+    pub(crate) fn clear(&self, py: Python<'_>) {
+        let cleared = std::mem::replace(&mut self.list.lock(py).1, Arc::new([]));
         self.any.store(false, Ordering::Relaxed);
         drop(cleared);
     }
 
     pub(crate) fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        let Ok(list) = self.list.try_lock() else { return Ok(()) };
+        let Some(list) = self.list.look(&visit) else { return Ok(()) };
         list.1.iter().try_for_each(|(_, listener)| visit.call(&**listener))
     }
 }
@@ -85,10 +86,10 @@ pub(crate) struct Remover {
 
 #[pymethods]
 impl Remover {
-    fn __call__(&self) {
+    fn __call__(&self, py: Python<'_>) {
         let engine = self.engine.get();
         let listeners = if self.drains { &engine.drain_listeners } else { &engine.response_listeners };
-        listeners.remove(self.key);
+        listeners.remove(py, self.key);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -105,13 +106,8 @@ pub(crate) struct Forget {
 
 #[pymethods]
 impl Forget {
-    fn __call__(&self) {
-        let forgotten = {
-            let mut state = self.stimulation.get().lock();
-            let place = state.on_ended.iter().position(|(key, _)| *key == self.key);
-            place.map(|place| state.on_ended.remove(place))
-        };
-        drop(forgotten);
+    fn __call__(&self, py: Python<'_>) {
+        self.stimulation.get().forget(py, self.key);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {

@@ -2,17 +2,40 @@
 
 use crate::names;
 use pyo3::PyTraverseError;
+use pyo3::exceptions::PyTypeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use std::time::Duration;
+use pyo3::types::{PyDict, PyString};
+use std::time::{Duration, Instant};
+
+/// How many keywords a call has.
+pub(crate) const KEYWORDS: usize = 10;
+
+/// Their names.
+const NAMES: [&str; KEYWORDS] = [
+    "on_response",
+    "on_drain",
+    "abort_signal",
+    "timeout",
+    "concurrency",
+    "max_hops",
+    "context_store",
+    "modality",
+    "afferent_path",
+    "stimulation_context",
+];
+
+/// A listener of the library's own.
+const TAP: &str = "_tap";
 
 /// The options of one run.
-#[derive(Default)]
 pub(crate) struct Options {
     pub(crate) on_response: Option<Py<PyAny>>,
     pub(crate) on_drain: Option<Py<PyAny>>,
     pub(crate) abort_signal: Option<Py<PyAny>>,
     pub(crate) timeout: Option<Duration>,
+    /// When that is over, counted from the call.
+    pub(crate) deadline: Option<Instant>,
     pub(crate) concurrency: Option<u32>,
     pub(crate) max_hops: Option<u32>,
     pub(crate) context_store: Option<Py<PyAny>>,
@@ -23,57 +46,111 @@ pub(crate) struct Options {
     pub(crate) tap: Option<Py<PyAny>>,
 }
 
-/// The keywords as they were given.
-pub(crate) struct Given<'a, 'py> {
-    pub(crate) on_response: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) on_drain: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) abort_signal: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) timeout: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) concurrency: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) max_hops: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) context_store: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) modality: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) afferent_path: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) stimulation_context: Option<&'a Bound<'py, PyAny>>,
-    pub(crate) tap: Option<&'a Bound<'py, PyAny>>,
-}
+impl Options {
+    /// Of a run that was told nothing.
+    pub(crate) const NONE: Self = Self {
+        on_response: None,
+        on_drain: None,
+        abort_signal: None,
+        timeout: None,
+        deadline: None,
+        concurrency: None,
+        max_hops: None,
+        context_store: None,
+        modality: None,
+        afferent_path: None,
+        stimulation_context: None,
+        tap: None,
+    };
 
-impl Given<'_, '_> {
-    pub(crate) fn check(&self, py: Python<'_>) -> PyResult<Options> {
-        fn keep(value: Option<&Bound<'_, PyAny>>) -> Option<Py<PyAny>> {
-            value.map(|value| value.clone().unbind())
+    /// Check the keywords of a call. None is as good as leaving one out.
+    ///
+    /// # Arguments
+    /// - `given`: values, in the order of [`NAMES`]
+    pub(crate) fn of_keywords(given: [Option<&Bound<'_, PyAny>>; KEYWORDS]) -> PyResult<Box<Self>> {
+        let mut options = Box::new(Self::NONE);
+        for (name, value) in NAMES.into_iter().zip(given) {
+            if let Some(value) = value {
+                options.set(name, value)?;
+            }
         }
-        let check = |check: &str, name: &str, value: Option<&Bound<'_, PyAny>>| match value {
-            Some(value) => names::worded(py, check, (name, value)).map(drop),
-            None => Ok(()),
-        };
-        check("check_callable", "on_response", self.on_response)?;
-        check("check_callable", "on_drain", self.on_drain)?;
-        check("check_seconds", "timeout", self.timeout)?;
-        check("check_limit", "concurrency", self.concurrency)?;
-        check("check_limit", "max_hops", self.max_hops)?;
-        if let Some(signal) = self.abort_signal {
-            names::worded(py, "check_abort_signal", (signal,))?;
+        options.check_modality(given.into_iter().flatten().next())?;
+        Ok(options)
+    }
+
+    /// The same for keywords that came as a dictionary, which may have others in it.
+    ///
+    /// # Arguments
+    /// - `call`: what was called
+    pub(crate) fn of_dict(call: &str, given: Option<&Bound<'_, PyDict>>) -> PyResult<Option<Box<Self>>> {
+        let Some(given) = given else { return Ok(None) };
+        let mut options = Box::new(Self::NONE);
+        for (name, value) in given {
+            let name = name.cast_into::<PyString>()?;
+            if !options.set(name.to_str()?, &value)? {
+                let message = format!("{call}() got an unexpected keyword argument {}", name.repr()?);
+                return Err(PyTypeError::new_err(message));
+            }
         }
-        if let Some(store) = self.context_store {
-            names::worded(py, "check_context_store", (store,))?;
+        options.check_modality(Some(given))?;
+        Ok(Some(options))
+    }
+
+    fn check_modality(&self, any: Option<&Bound<'_, PyAny>>) -> PyResult<()> {
+        match any {
+            Some(any) if self.modality.is_some() || self.afferent_path.is_some() => {
+                names::worded(any.py(), "check_modality", (&self.modality, &self.afferent_path)).map(drop)
+            }
+            _ => Ok(()),
         }
-        if self.modality.is_some() || self.afferent_path.is_some() {
-            names::worded(py, "check_modality", (self.modality, self.afferent_path))?;
+    }
+
+    /// False if there is no such option.
+    fn set(&mut self, name: &str, value: &Bound<'_, PyAny>) -> PyResult<bool> {
+        let py = value.py();
+        if value.is_none() {
+            return Ok(NAMES.contains(&name) || name == TAP);
         }
-        Ok(Options {
-            on_response: keep(self.on_response),
-            on_drain: keep(self.on_drain),
-            abort_signal: keep(self.abort_signal),
-            timeout: self.timeout.map(seconds).transpose()?,
-            concurrency: self.concurrency.map(limit).transpose()?,
-            max_hops: self.max_hops.map(limit).transpose()?,
-            context_store: keep(self.context_store),
-            modality: keep(self.modality),
-            afferent_path: keep(self.afferent_path),
-            stimulation_context: keep(self.stimulation_context),
-            tap: keep(self.tap),
-        })
+        let keep = || Some(value.clone().unbind());
+        let check = |check: &str| names::worded(py, check, (name, value)).map(drop);
+        match name {
+            "on_response" => {
+                check("check_callable")?;
+                self.on_response = keep();
+            }
+            "on_drain" => {
+                check("check_callable")?;
+                self.on_drain = keep();
+            }
+            "abort_signal" => {
+                names::worded(py, "check_abort_signal", (value,))?;
+                self.abort_signal = keep();
+            }
+            "timeout" => {
+                check("check_seconds")?;
+                let timeout = seconds(value)?;
+                self.timeout = Some(timeout);
+                self.deadline = Instant::now().checked_add(timeout);
+            }
+            "concurrency" => {
+                check("check_limit")?;
+                self.concurrency = Some(limit(value)?);
+            }
+            "max_hops" => {
+                check("check_limit")?;
+                self.max_hops = Some(limit(value)?);
+            }
+            "context_store" => {
+                names::worded(py, "check_context_store", (value,))?;
+                self.context_store = keep();
+            }
+            "modality" => self.modality = keep(),
+            "afferent_path" => self.afferent_path = keep(),
+            "stimulation_context" => self.stimulation_context = keep(),
+            TAP => self.tap = keep(),
+            _ => return Ok(false),
+        }
+        Ok(true)
     }
 }
 
@@ -95,9 +172,5 @@ impl Options {
         }
         visit.call(&self.stimulation_context)?;
         visit.call(&self.tap)
-    }
-
-    pub(crate) fn has_local_listener(&self) -> bool {
-        self.on_response.is_some() || self.tap.is_some()
     }
 }

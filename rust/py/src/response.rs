@@ -77,8 +77,8 @@ impl Response {
         let (cause, hop) = self.answered.as_ref().map_or((0, 0), |(info, _)| (info.number, info.hop));
         let mut tasks = Vec::with_capacity(self.caused.count);
         if let (Some(collateral), Some(signal)) = (self.caused.collateral, &self.output_signal) {
-            let places = engine.graph.subscribers(collateral).take(self.caused.count);
-            for (number, place) in (self.caused.first..).zip(places) {
+            let (first, end) = engine.graph.subscribers(collateral);
+            for (number, place) in (self.caused.first..).zip(first..end).take(self.caused.count) {
                 let info = TaskInfo {
                     number,
                     cause,

@@ -72,31 +72,71 @@ impl<'py> Answer<'py> {
     }
 }
 
-/// A handler has finished: take its activation out of the frontier, announce it, append what it caused (S4, S5).
+/// A handler has finished with a signal or with None, as most do: `settle` without what these do not need.
 #[inline]
+pub(crate) fn settle_signal<'py>(
+    stim: &Bound<'py, Stimulation>,
+    handler: &Handler,
+    called: Called,
+    value: Bound<'py, PyAny>,
+) -> PyResult<()> {
+    let (py, this) = (stim.py(), stim.get());
+    let engine = this.engine.get();
+    let mut heard = None;
+    if let Ok(signal) = value.cast_exact::<Signal>() {
+        let number = engine.number_of(&signal.get().collateral);
+        match number {
+            Some(number) if engine.graph.owner_of(number) == Some(handler.number) => heard = Some((number, signal)),
+            _ => return settle(stim, handler, called, Ok(value)),
+        }
+    }
+    if !this.is_quiet() || handler.slots.is_some() {
+        return settle(stim, handler, called, Ok(value));
+    }
+    let mut state = this.lock(py);
+    if state.run.cancelled {
+        drop(state);
+        return leave_undone(stim, handler, called);
+    }
+    let settled = take(&mut state.run, called);
+    if let Some((number, signal)) = heard {
+        let cargo = || Cargo::Signal(signal.clone().unbind());
+        let copy = |cargo: &Cargo| cargo.clone_ref(py);
+        state.run.emit_now(&engine.graph, number, cargo, called.number, called.hop + 1, copy);
+    }
+    state.run.leave(&engine.graph, called.dendrite);
+    drop(state);
+    if let Some(Activation { signal, joined, .. }) = settled {
+        signal.drop_ref(py);
+        drop(joined);
+    }
+    check_deadline(stim)
+}
+
+/// A handler has finished: take its activation out of the frontier, announce it, append what it caused (S4, S5).
 pub(crate) fn settle<'py>(
     stim: &Bound<'py, Stimulation>,
     handler: &Handler,
-    called: &Called,
+    called: Called,
     result: PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
     let graph = &engine.graph;
-    let quiet = engine.response_listeners.is_empty() && !this.options.has_local_listener();
     let answer = result.and_then(|value| Answer::of(engine, handler, value));
-    let mut state = this.lock();
+    let mut state = this.lock(py);
     if state.run.cancelled {
         drop(state);
         return leave_undone(stim, handler, called);
     }
     let told = match answer {
-        Ok(answer) if quiet => {
+        Ok(answer) if this.is_quiet() => {
             let settled = take(&mut state.run, called);
             for (signal, number) in answer.signals() {
                 if let Some(number) = *number {
                     let cargo = || Cargo::Signal(signal.clone().unbind());
-                    state.run.emit_now(graph, number, cargo, called.number, called.hop + 1);
+                    let copy = |cargo: &Cargo| cargo.clone_ref(py);
+                    state.run.emit_now(graph, number, cargo, called.number, called.hop + 1, copy);
                 }
             }
             state.run.leave(graph, called.dendrite);
@@ -118,7 +158,7 @@ pub(crate) fn settle<'py>(
 }
 
 #[inline]
-fn take(run: &mut cnstra_core::Run<Cargo, Py<PyAny>>, called: &Called) -> Option<Activation<Cargo>> {
+fn take(run: &mut cnstra_core::Run<Cargo, Py<PyAny>>, called: Called) -> Option<Activation<Cargo>> {
     if run.current().is_some_and(|current| current.number == called.number) {
         run.settle_current()
     } else {
@@ -130,7 +170,7 @@ fn take(run: &mut cnstra_core::Run<Cargo, Py<PyAny>>, called: &Called) -> Option
 fn settle_aloud<'py>(
     stim: &Bound<'py, Stimulation>,
     handler: &Handler,
-    called: &Called,
+    called: Called,
     answer: PyResult<Answer<'py>>,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
@@ -147,7 +187,7 @@ fn settle_aloud<'py>(
     let answer = answer.unwrap_or(Answer::None);
     let mut counts = Vec::with_capacity(answer.signals().len());
     let settled = {
-        let mut state = this.lock();
+        let mut state = this.lock(py);
         let settled = take(&mut state.run, called);
         for (signal, number) in answer.signals() {
             let cargo = || Cargo::Signal(signal.clone().unbind());
@@ -156,25 +196,24 @@ fn settle_aloud<'py>(
         }
         settled
     };
-    let cargo = settled.as_ref().map(|settled| settled.signal.clone_ref(py));
+    let info = settled.as_ref().map(|settled| TaskInfo::of(py, settled.view()));
     if let (Some(error), Some(settled)) = (&error, settled) {
-        let mut state = this.lock();
-        state.errors.push(error.clone_ref(py));
+        let mut state = this.lock(py);
+        state.more().errors.push(error.clone_ref(py));
         state.run.fail(settled, Some(error.clone_ref(py)));
     }
-    let info = cargo.map(|cargo| called.info(py, cargo));
     let answered = info.map(|info| Answered { info, neuron: handler.neuron.clone_ref(py) });
     let told = announce(stim, answered.as_ref(), answer.signals(), &counts, error.as_ref());
-    this.lock().run.leave(&engine.graph, called.dendrite);
+    this.lock(py).run.leave(&engine.graph, called.dendrite);
     told
 }
 
 /// It was entered but does not count as finished: it stays in the frontier as aborted (S9, S10).
-pub(crate) fn leave_undone(stim: &Bound<'_, Stimulation>, handler: &Handler, called: &Called) -> PyResult<()> {
+pub(crate) fn leave_undone(stim: &Bound<'_, Stimulation>, handler: &Handler, called: Called) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
     {
-        let mut state = this.lock();
+        let mut state = this.lock(py);
         if let Some(activation) = take(&mut state.run, called) {
             state.run.fail(activation, None);
         }
@@ -186,18 +225,19 @@ pub(crate) fn leave_undone(stim: &Bound<'_, Stimulation>, handler: &Handler, cal
     }
 }
 
-/// An activation fails without having been entered: its dendrite is unknown, it lies too far from the entry, or it
-/// would wait for its slot for ever (S12, S14, S17).
-pub(crate) fn refuse(
-    stim: &Bound<'_, Stimulation>,
-    activation: Activation<Cargo>,
-    error: Option<Py<PyAny>>,
-) -> PyResult<()> {
+/// The current activation fails without having been entered: its dendrite is unknown, it lies too far from the entry, or
+/// it would wait for its slot for ever (S12, S14, S17).
+pub(crate) fn refuse(stim: &Bound<'_, Stimulation>, called: Called, error: Option<Py<PyAny>>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
-    let info = TaskInfo::of(py, &activation);
-    let (dendrite, hop) = (activation.dendrite, activation.hop);
-    let (neuron, name, collateral, error) = match &activation.signal {
+    let Called { hop, dendrite, .. } = called;
+    let info = {
+        let state = this.lock(py);
+        let current = state.run.current().filter(|current| current.number == called.number);
+        current.map(|current| TaskInfo::of(py, current.view()))
+    };
+    let Some(info) = info else { return Ok(()) };
+    let (neuron, name, collateral, error) = match &info.cargo {
         Cargo::Unknown(task) => {
             let task = task.bind(py);
             let neuron = task.getattr(intern!(py, "neuron"))?;
@@ -220,13 +260,14 @@ pub(crate) fn refuse(
     let error = error.into_value(py).into_any();
     names::worded(py, "annotate", (&error, name, collateral, hop))?;
     {
-        let mut state = this.lock();
-        state.run.settle_pending();
-        state.errors.push(error.clone_ref(py));
-        state.run.fail(activation, Some(error.clone_ref(py)));
+        let mut state = this.lock(py);
+        if let Some(activation) = state.run.settle_pending() {
+            state.more().errors.push(error.clone_ref(py));
+            state.run.fail(activation, Some(error.clone_ref(py)));
+        }
     }
     let told = announce(stim, Some(&Answered { info, neuron }), &[], &[], Some(&error));
-    this.lock().run.leave(&engine.graph, dendrite);
+    this.lock(py).run.leave(&engine.graph, dendrite);
     told?;
     check_deadline(stim)
 }

@@ -1,20 +1,24 @@
 //! What changes while a run goes on, and where it lives.
 
 use crate::call;
-use crate::engine::{Engine, lock};
+use crate::engine::Engine;
 use crate::feed::Job;
+use crate::guarded::{Guard, Guarded};
+use crate::host::Host;
 use crate::names;
 use crate::options::Options;
 use crate::signal::Signal;
 use crate::stimulation::Stimulation;
 use crate::task::Cargo;
+use crate::waiter::Awaiting;
 use cnstra_core::Run;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, intern};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a run is entered with.
@@ -34,19 +38,57 @@ pub(crate) enum Outcome {
     Aborted,
 }
 
-/// Where a run lives: an `aio.Loop` or a `blocking.Blocking`.
-pub(crate) struct Host {
-    pub(crate) object: Py<PyAny>,
-    pub(crate) blocking: bool,
+/// What a run knows of others, and the store that it was given or has made.
+#[derive(Default)]
+pub(crate) struct Links {
+    pub(crate) store: OnceLock<Py<PyAny>>,
+    pub(crate) awaited_by: OnceLock<Py<PyDict>>,
+    pub(crate) awaits: OnceLock<Py<PyDict>>,
+}
+
+/// Who is to be told that a run has ended.
+pub(crate) enum OnEnd {
+    /// Called with the run.
+    Call(Py<PyAny>),
+    Wake(Awaiting),
+}
+
+impl OnEnd {
+    pub(crate) fn tell(self, stim: &Bound<'_, Stimulation>) -> PyResult<()> {
+        match self {
+            Self::Call(callback) => callback.call1(stim.py(), (stim,)).map(drop),
+            Self::Wake(awaiting) => awaiting.wake(stim.py()),
+        }
+    }
+
+    fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
+        match self {
+            Self::Call(callback) => visit.call(callback),
+            Self::Wake(awaiting) => awaiting.visit(visit),
+        }
+    }
 }
 
 /// What changes while a run goes on. It is locked for single steps, never while Python code can run.
 pub(crate) struct State {
     pub(crate) run: Run<Cargo, Py<PyAny>>,
-    pub(crate) entry: Option<Entry>,
-    pub(crate) fed: VecDeque<Job>,
     /// A wake-up is under way to the run's own thread.
     pub(crate) scheduled: bool,
+    /// Its host was told to keep it.
+    pub(crate) held: bool,
+    pub(crate) timed_out: bool,
+    pub(crate) observed: bool,
+    /// Boxed, and only when needed: a run that ends well in its first turn has nothing of it.
+    pub(crate) more: Option<Box<More>>,
+}
+
+/// What only runs have that wait, fail, are aborted or looked at.
+#[derive(Default)]
+pub(crate) struct More {
+    /// What it was fed with and has not processed, oldest first.
+    pub(crate) fed: VecDeque<Job>,
+    /// Of a run that was prepared and has not begun.
+    pub(crate) entry: Option<Entry>,
     /// What activations and listeners raised, in order.
     pub(crate) errors: Vec<Py<PyAny>>,
     /// Of handlers and listeners in flight, in the order in which they were started: that of their cancellation.
@@ -56,11 +98,9 @@ pub(crate) struct State {
     pub(crate) expired: BTreeSet<u64>,
     pub(crate) exception: Option<Py<PyAny>>,
     pub(crate) reason: Option<Py<PyAny>>,
-    pub(crate) timed_out: bool,
     pub(crate) controller: Option<Py<PyAny>>,
-    pub(crate) observed: bool,
     pub(crate) guard: Option<Py<PyAny>>,
-    pub(crate) on_ended: Vec<(u64, Py<PyAny>)>,
+    pub(crate) on_ended: Vec<(u64, OnEnd)>,
     /// Of `tasks` and `on_ended`.
     pub(crate) last_key: u64,
     pub(crate) timer: Option<Py<PyAny>>,
@@ -68,27 +108,18 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(run: Run<Cargo, Py<PyAny>>, entry: Entry) -> Self {
-        Self {
-            run,
-            entry: Some(entry),
-            fed: VecDeque::new(),
-            scheduled: false,
-            errors: Vec::new(),
-            tasks: BTreeMap::new(),
-            workers: BTreeSet::new(),
-            expired: BTreeSet::new(),
-            exception: None,
-            reason: None,
-            timed_out: false,
-            controller: None,
-            observed: false,
-            guard: None,
-            on_ended: Vec::new(),
-            last_key: 0,
-            timer: None,
-            forget_signal: None,
-        }
+    #[inline]
+    pub(crate) fn new(run: Run<Cargo, Py<PyAny>>) -> Self {
+        Self { run, scheduled: false, held: false, timed_out: false, observed: false, more: None }
+    }
+
+    #[inline]
+    pub(crate) fn next_job(&mut self) -> Option<Job> {
+        self.more.as_mut()?.fed.pop_front()
+    }
+
+    pub(crate) fn more(&mut self) -> &mut More {
+        self.more.get_or_insert_default()
     }
 
     pub(crate) fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -99,6 +130,12 @@ impl State {
             }
         });
         result?;
+        self.more.as_ref().map_or(Ok(()), |more| more.visit(visit))
+    }
+}
+
+impl More {
+    fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         match &self.entry {
             None => {}
             Some(Entry::Signal(signal)) => visit.call(signal)?,
@@ -108,7 +145,7 @@ impl State {
         self.fed.iter().try_for_each(|job| job.visit(visit))?;
         self.errors.iter().try_for_each(|error| visit.call(error))?;
         self.tasks.values().try_for_each(|task| visit.call(task))?;
-        self.on_ended.iter().try_for_each(|(_, callback)| visit.call(callback))?;
+        self.on_ended.iter().try_for_each(|(_, told)| told.visit(visit))?;
         for value in [&self.exception, &self.reason, &self.controller, &self.guard, &self.timer, &self.forget_signal] {
             visit.call(value)?;
         }
@@ -120,43 +157,62 @@ thread_local! {
     static HERE: u8 = const { 0 };
 }
 
+static NONE: Options = Options::NONE;
+
 /// A number that no two living threads share.
 fn this_thread() -> usize {
     HERE.with(|here| std::ptr::from_ref(here) as usize)
 }
 
 impl Stimulation {
-    pub(crate) fn make<'py>(engine: &Bound<'py, Engine>, options: Options, entry: Entry) -> PyResult<Bound<'py, Self>> {
+    #[inline]
+    pub(crate) fn make<'py>(engine: &Bound<'py, Engine>, options: Option<Box<Options>>) -> PyResult<Bound<'py, Self>> {
         let py = engine.py();
-        let mut run = Run::new(&engine.get().graph, options.concurrency);
+        let given = options.as_deref().unwrap_or(&NONE);
+        let mut run = Run::new(&engine.get().graph, given.concurrency);
         // Until it begins it stands at the start of its first turn: what feeds it waits there.
         run.begin_turn();
-        let store = OnceLock::new();
-        if let Some(given) = &options.context_store {
-            let _ = store.set(given.clone_ref(py));
+        let links = OnceLock::new();
+        if let Some(given) = &given.context_store {
+            let given = OnceLock::from(given.clone_ref(py));
+            let _ = links.set(Box::new(Links { store: given, ..Links::default() }));
         }
-        static LAST: AtomicU64 = AtomicU64::new(0);
+        static LAST: Guarded<u64> = Guarded::new(0);
+        let serial = {
+            let mut last = LAST.lock(py);
+            *last += 1;
+            *last
+        };
         let stimulation = Self {
-            serial: LAST.fetch_add(1, Ordering::Relaxed) + 1,
+            serial,
             engine: engine.clone().unbind(),
             context: call::copy_context(py)?.unbind(),
-            max_hops: options.max_hops.unwrap_or(u32::MAX),
-            deadline: options.timeout.and_then(|timeout| Instant::now().checked_add(timeout)),
+            max_hops: given.max_hops.unwrap_or(u32::MAX),
+            has_listener: given.on_response.is_some() || given.tap.is_some(),
             options,
             thread: this_thread(),
             host: OnceLock::new(),
-            store,
+            links,
             outcome: AtomicU8::new(Outcome::Running as u8),
-            awaited_by: OnceLock::new(),
-            awaits: OnceLock::new(),
-            state: Mutex::new(State::new(run, entry)),
+            state: Guarded::new(State::new(run)),
         };
         Bound::new(py, stimulation)
     }
 
+    /// What it was told.
+    pub(crate) fn options(&self) -> &Options {
+        self.options.as_deref().unwrap_or(&NONE)
+    }
+
     #[inline]
-    pub(crate) fn lock(&self) -> MutexGuard<'_, State> {
-        lock(&self.state)
+    pub(crate) fn lock<'py>(&self, py: Python<'py>) -> Guard<'_, 'py, State> {
+        self.state.lock(py)
+    }
+
+    /// Nobody hears its responses: neither a local listener nor one of the CNS.
+    #[inline]
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.engine.get().response_listeners.is_empty() && !self.has_listener
     }
 
     pub(crate) fn outcome_now(&self) -> Outcome {
@@ -183,10 +239,8 @@ impl Stimulation {
         if let Some(host) = self.host.get() {
             return Ok(host);
         }
-        let found = names::aio(py)?.getattr(intern!(py, "current"))?.call0()?;
-        let blocking = found.is_none();
-        let object = if blocking { names::blocking(py)?.getattr(intern!(py, "Blocking"))?.call0()? } else { found };
-        Ok(self.host.get_or_init(|| Host { object: object.unbind(), blocking }))
+        let found = Host::here(py)?;
+        Ok(self.host.get_or_init(|| found))
     }
 
     pub(crate) fn host_if_known(&self) -> Option<&Host> {
@@ -198,32 +252,39 @@ impl Stimulation {
         match self.host.get() {
             // It is in its first turn, or has not begun.
             None => Ok(self.thread == this_thread()),
-            Some(host) => host.object.call_method0(py, intern!(py, "is_here"))?.is_truthy(py),
+            Some(host) => host.is_here(py),
         }
     }
 
     /// The run's context store, made when it is first needed.
     pub(crate) fn store<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        if let Some(store) = self.store.get() {
+        if let Some(store) = self.store_if_made() {
             return Ok(store.bind(py).clone());
         }
         let made = names::contexts(py)?.getattr(intern!(py, "MemoryContextStore"))?.call0()?;
-        Ok(self.store.get_or_init(|| made.unbind()).bind(py).clone())
+        Ok(self.links().store.get_or_init(|| made.unbind()).bind(py).clone())
     }
 
     pub(crate) fn store_if_made(&self) -> Option<&Py<PyAny>> {
-        self.store.get()
+        self.links.get()?.store.get()
     }
 
     pub(crate) fn abort_signal(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
-        let known = self.lock().controller.as_ref().map(|controller| controller.clone_ref(py));
+        let known = self
+            .lock(py)
+            .more
+            .as_ref()
+            .and_then(|more| more.controller.as_ref())
+            .map(|controller| controller.clone_ref(py));
         let controller = match known {
             Some(controller) => controller,
             None => {
                 let made = names::abort(py)?.getattr(intern!(py, "AbortController"))?.call0()?.unbind();
-                let mut state = self.lock();
-                let controller = state.controller.get_or_insert_with(|| made.clone_ref(py)).clone_ref(py);
-                let raised = state.run.aborted.then(|| state.reason.as_ref().map(|reason| reason.clone_ref(py)));
+                let mut state = self.lock(py);
+                let aborted = state.run.aborted;
+                let more = state.more();
+                let controller = more.controller.get_or_insert_with(|| made.clone_ref(py)).clone_ref(py);
+                let raised = aborted.then(|| more.reason.as_ref().map(|reason| reason.clone_ref(py)));
                 drop(state);
                 drop(made);
                 if let Some(reason) = raised {
@@ -238,9 +299,9 @@ impl Stimulation {
     /// Somebody has looked at how the run ended (S9).
     pub(crate) fn observe(&self, py: Python<'_>) -> PyResult<()> {
         let guard = {
-            let mut state = self.lock();
+            let mut state = self.lock(py);
             state.observed = true;
-            state.guard.as_ref().map(|guard| guard.clone_ref(py))
+            state.more().guard.as_ref().map(|guard| guard.clone_ref(py))
         };
         if let Some(guard) = guard {
             guard.call_method0(py, intern!(py, "disarm"))?;
@@ -251,9 +312,11 @@ impl Stimulation {
     /// An exception of `cnstra.errors` for a run that was aborted.
     pub(crate) fn aborted_error<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         let (reason, errors, timed_out) = {
-            let state = self.lock();
-            let errors: Vec<Py<PyAny>> = state.errors.iter().map(|error| error.clone_ref(py)).collect();
-            (state.reason.as_ref().map(|reason| reason.clone_ref(py)), errors, state.timed_out)
+            let mut state = self.lock(py);
+            let timed_out = state.timed_out;
+            let more = state.more();
+            let errors: Vec<Py<PyAny>> = more.errors.iter().map(|error| error.clone_ref(py)).collect();
+            (more.reason.as_ref().map(|reason| reason.clone_ref(py)), errors, timed_out)
         };
         let kind = if timed_out { intern!(py, "StimulationTimeout") } else { intern!(py, "StimulationAborted") };
         names::errors(py)?.getattr(kind)?.call1((reason, errors))
@@ -261,15 +324,27 @@ impl Stimulation {
 
     /// Whether a handler of this run waits for another run.
     pub(crate) fn is_waiting(&self, py: Python<'_>) -> bool {
-        self.awaits.get().is_some_and(|awaits| !awaits.bind(py).is_empty())
+        self.links.get().and_then(|links| links.awaits.get()).is_some_and(|awaits| !awaits.bind(py).is_empty())
     }
 
     /// Whether a handler's own task waits for this run.
     pub(crate) fn is_awaited(&self, py: Python<'_>) -> bool {
-        self.awaited_by.get().is_some_and(|awaited_by| !awaited_by.bind(py).is_empty())
+        self.links
+            .get()
+            .and_then(|links| links.awaited_by.get())
+            .is_some_and(|awaited_by| !awaited_by.bind(py).is_empty())
+    }
+
+    pub(crate) fn links(&self) -> &Links {
+        self.links.get_or_init(Box::default)
+    }
+
+    #[inline]
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        self.options.as_ref()?.deadline
     }
 
     pub(crate) fn timeout(&self) -> Option<Duration> {
-        self.options.timeout
+        self.options().timeout
     }
 }

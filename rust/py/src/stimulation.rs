@@ -1,23 +1,28 @@
 //! One run, as its caller and its handlers see it.
 
 use crate::abort;
-use crate::engine::Engine;
+use crate::engine::{Engine, check_tasks};
 use crate::feed::{self, Job};
 use crate::grants::held_by;
+use crate::guarded::Guarded;
+use crate::host::Host;
 use crate::listeners::Forget;
 use crate::names;
 use crate::options::Options;
-use crate::state::{Host, Outcome, State};
+use crate::state::{Links, OnEnd, Outcome, State};
 use crate::task::{Cargo, Found, TaskInfo, reserve_all};
-use cnstra_core::{Activation, Phase, Run};
+use crate::waiter::Waiter;
+use cnstra_core::{ActivationRef, Graph, Phase, Run};
 use pyo3::exceptions::PyTypeError;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PySet, PyType};
 use pyo3::{PyTraverseError, intern};
+use std::sync::OnceLock;
 use std::sync::atomic::AtomicU8;
-use std::sync::{Mutex, OnceLock};
-use std::time::Instant;
+
+/// Some of a run's activations.
+type Choice = for<'a> fn(&'a Run<Cargo, Py<PyAny>>, &'a Graph) -> Vec<ActivationRef<'a, Cargo>>;
 
 /// One propagation of signals through a CNS.
 #[pyclass(frozen, weakref, module = "cnstra")]
@@ -25,31 +30,57 @@ pub(crate) struct Stimulation {
     /// Which of all runs it is: later ones have higher numbers.
     pub(crate) serial: u64,
     pub(crate) engine: Py<Engine>,
-    pub(crate) options: Options,
+    /// Boxed, and only if there are any: most runs are told nothing.
+    pub(crate) options: Option<Box<Options>>,
+    /// Somebody listens to its responses, and to no other run's.
+    pub(crate) has_listener: bool,
     pub(crate) context: Py<PyAny>,
     pub(crate) max_hops: u32,
-    pub(crate) deadline: Option<Instant>,
     pub(crate) thread: usize,
     pub(crate) host: OnceLock<Host>,
-    pub(crate) store: OnceLock<Py<PyAny>>,
+    /// Boxed, and only when needed, like the options.
+    pub(crate) links: OnceLock<Box<Links>>,
     pub(crate) outcome: AtomicU8,
-    pub(crate) awaited_by: OnceLock<Py<PyDict>>,
-    pub(crate) awaits: OnceLock<Py<PyDict>>,
-    pub(crate) state: Mutex<State>,
+    pub(crate) state: Guarded<State>,
 }
 
 impl Stimulation {
     fn tasks_of<'py>(
         &self,
         py: Python<'py>,
-        choose: impl FnOnce(&Run<Cargo, Py<PyAny>>) -> Vec<&Activation<Cargo>>,
+        choose: Choice,
     ) -> PyResult<Bound<'py, PyList>> {
-        let infos: Vec<TaskInfo> = {
-            let state = self.lock();
-            choose(&state.run).into_iter().map(|activation| TaskInfo::of(py, activation)).collect()
-        };
         let engine = self.engine.get();
+        let infos: Vec<TaskInfo> = {
+            let state = self.lock(py);
+            choose(&state.run, &engine.graph).into_iter().map(|activation| TaskInfo::of(py, activation)).collect()
+        };
         PyList::new(py, infos.iter().map(|info| info.to_task(py, engine)).collect::<PyResult<Vec<_>>>()?)
+    }
+}
+
+impl Stimulation {
+    /// Tell somebody of the run's end, which has not come.
+    ///
+    /// # Returns
+    /// The key for [`Stimulation::forget`].
+    pub(crate) fn on_end(&self, py: Python<'_>, told: OnEnd) -> u64 {
+        let mut state = self.lock(py);
+        let more = state.more();
+        more.last_key += 1;
+        more.on_ended.push((more.last_key, told));
+        more.last_key
+    }
+
+    /// Tell nobody of it.
+    pub(crate) fn forget(&self, py: Python<'_>, key: u64) {
+        let forgotten = {
+            let mut state = self.lock(py);
+            let on_ended = &mut state.more().on_ended;
+            let place = on_ended.iter().position(|(other, _)| *other == key);
+            place.map(|place| on_ended.remove(place))
+        };
+        drop(forgotten);
     }
 }
 
@@ -94,17 +125,17 @@ impl Stimulation {
 
     #[getter]
     fn stimulation_context(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.options.stimulation_context.as_ref().map(|value| value.clone_ref(py))
+        self.options().stimulation_context.as_ref().map(|value| value.clone_ref(py))
     }
 
     #[getter]
     fn modality(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.options.modality.as_ref().map(|value| value.clone_ref(py))
+        self.options().modality.as_ref().map(|value| value.clone_ref(py))
     }
 
     #[getter]
     fn afferent_path(&self, py: Python<'_>) -> Option<Py<PyAny>> {
-        self.options.afferent_path.as_ref().map(|value| value.clone_ref(py))
+        self.options().afferent_path.as_ref().map(|value| value.clone_ref(py))
     }
 
     #[getter]
@@ -121,14 +152,14 @@ impl Stimulation {
     fn failed_tasks<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
         self.observe(py)?;
         let (failures, exception) = {
-            let state = self.lock();
+            let state = self.lock(py);
             let failures: Vec<(TaskInfo, Option<Py<PyAny>>)> = (state.run.failures().iter())
                 .map(|failure| {
                     let error = failure.error.as_ref().map(|error| error.clone_ref(py));
-                    (TaskInfo::of(py, &failure.activation), error)
+                    (TaskInfo::of(py, failure.activation.view()), error)
                 })
                 .collect();
-            (failures, state.exception.as_ref().map(|error| error.clone_ref(py)))
+            (failures, state.more.as_ref().and_then(|more| more.exception.as_ref()).map(|error| error.clone_ref(py)))
         };
         let aborted = match exception {
             Some(exception) => exception.into_bound(py),
@@ -153,10 +184,10 @@ impl Stimulation {
             return Err(names::fault(py, "still_running", ()));
         }
         self.observe(py)?;
-        Ok(self.lock().exception.as_ref().map(|error| error.clone_ref(py)))
+        Ok(self.lock(py).more().exception.as_ref().map(|error| error.clone_ref(py)))
     }
 
-    fn raise_for_failure(&self, py: Python<'_>) -> PyResult<()> {
+    pub(crate) fn raise_for_failure(&self, py: Python<'_>) -> PyResult<()> {
         match self.exception(py)? {
             Some(error) => {
                 let error = error.into_bound(py);
@@ -192,10 +223,10 @@ impl Stimulation {
     fn enqueue(slf: &Bound<'_, Self>, tasks: &Bound<'_, PyAny>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
         let engine = this.engine.get();
-        let tasks = Engine::check_tasks(py, tasks)?;
+        let tasks = check_tasks(py, tasks)?;
         let found = tasks.iter().map(|task| Found::of(engine, task)).collect::<PyResult<Vec<_>>>()?;
         {
-            let mut state = this.lock();
+            let mut state = this.lock(py);
             if state.run.phase == Phase::Ended || state.run.pending() + state.run.active() == 0 {
                 drop(state);
                 return Err(names::fault(py, "nothing_to_enqueue_to", ()));
@@ -205,47 +236,40 @@ impl Stimulation {
         if tasks.is_empty() { Ok(()) } else { feed::feed_or_abandon(slf, None) }
     }
 
-    fn __await__<'py>(slf: &Bound<'py, Self>) -> PyResult<Bound<'py, PyAny>> {
-        let py = slf.py();
-        names::aio(py)?.getattr(intern!(py, "await_run"))?.call1((slf,))
+    fn __await__(slf: &Bound<'_, Self>) -> Waiter {
+        Waiter::new(slf)
     }
 
-    fn __repr__(&self) -> String {
+    fn __repr__(&self, py: Python<'_>) -> String {
         let outcome = self.outcome();
         if self.is_done() {
             return format!("<Stimulation {outcome}>");
         }
-        let state = self.lock();
+        let state = self.lock(py);
         format!("<Stimulation {outcome}, {} pending, {} active>", state.run.pending(), state.run.active())
     }
 
-    fn __reduce__(&self) -> PyResult<()> {
+    fn __reduce__(&self, py: Python<'_>) -> PyResult<()> {
         let message =
-            format!("{} cannot be pickled: dump its outstanding_tasks with cns.network.dump(task)", self.__repr__());
+            format!("{} cannot be pickled: dump its outstanding_tasks with cns.network.dump(task)", self.__repr__(py));
         Err(PyTypeError::new_err(message))
     }
 
     // -- for the rest of the package
 
     fn _begin(slf: &Bound<'_, Self>) -> PyResult<()> {
-        crate::drive::begin(slf)
+        let entry = slf.get().lock(slf.py()).more().entry.take();
+        entry.map_or(Ok(()), |entry| crate::begin::begin(slf, entry))
     }
 
     /// Call back with the run when it has ended, on its own thread; at once if it has. Returns what undoes this.
     fn _on_end(slf: &Bound<'_, Self>, callback: Bound<'_, PyAny>) -> PyResult<Forget> {
-        let this = slf.get();
-        let key = {
-            let mut state = this.lock();
-            state.last_key += 1;
-            let key = state.last_key;
-            if !this.is_done() {
-                state.on_ended.push((key, callback.clone().unbind()));
-                drop(state);
-                return Ok(Forget { stimulation: slf.clone().unbind(), key });
-            }
-            key
-        };
-        callback.call1((slf,))?;
+        let (py, this) = (slf.py(), slf.get());
+        if this.is_done() {
+            callback.call1((slf,))?;
+            return Ok(Forget { stimulation: slf.clone().unbind(), key: 0 });
+        }
+        let key = this.on_end(py, OnEnd::Call(callback.unbind()));
         Ok(Forget { stimulation: slf.clone().unbind(), key })
     }
 
@@ -271,18 +295,18 @@ impl Stimulation {
 
     #[getter]
     fn _awaited_by(&self, py: Python<'_>) -> Py<PyDict> {
-        self.awaited_by.get_or_init(|| PyDict::new(py).unbind()).clone_ref(py)
+        self.links().awaited_by.get_or_init(|| PyDict::new(py).unbind()).clone_ref(py)
     }
 
     #[getter]
     fn _awaits(&self, py: Python<'_>) -> Py<PyDict> {
-        self.awaits.get_or_init(|| PyDict::new(py).unbind()).clone_ref(py)
+        self.links().awaits.get_or_init(|| PyDict::new(py).unbind()).clone_ref(py)
     }
 
     /// The activations that wait for a slot, each with who holds those slots.
     fn _waiters<'py>(&self, py: Python<'py>) -> PyResult<Vec<(u64, Bound<'py, PySet>)>> {
         let waiting: Vec<(u64, u32)> = {
-            let state = self.lock();
+            let state = self.lock(py);
             state.run.waiting().map(|(activation, _)| (activation.number, activation.dendrite)).collect()
         };
         let mut found = Vec::new();
@@ -301,29 +325,23 @@ impl Stimulation {
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.engine)?;
         visit.call(&self.context)?;
-        self.options.visit(visit)?;
-        visit.call(self.host.get().map(|host| &host.object))?;
-        visit.call(self.store.get())?;
-        visit.call(self.awaited_by.get())?;
-        visit.call(self.awaits.get())?;
-        let Ok(state) = self.state.try_lock() else { return Ok(()) };
+        self.options().visit(visit)?;
+        self.host.get().map_or(Ok(()), |host| host.visit(visit))?;
+        if let Some(links) = self.links.get() {
+            visit.call(links.store.get())?;
+            visit.call(links.awaited_by.get())?;
+            visit.call(links.awaits.get())?;
+        }
+        let Some(state) = self.state.look(&visit) else { return Ok(()) };
         state.visit(visit)
     }
 
     fn __clear__(&self) {
-        let cleared = {
-            let mut state = self.lock();
+        let cleared = Python::attach(|py| {
+            let mut state = self.lock(py);
             let state = &mut *state;
-            (
-                std::mem::take(&mut state.fed),
-                std::mem::take(&mut state.tasks),
-                std::mem::take(&mut state.on_ended),
-                (state.entry.take(), state.exception.take(), state.reason.take(), state.controller.take()),
-                (state.guard.take(), state.timer.take(), state.forget_signal.take()),
-                std::mem::take(&mut state.errors),
-                std::mem::replace(&mut state.run, Run::new(&self.engine.get().graph, None)),
-            )
-        };
+            (state.more.take(), std::mem::replace(&mut state.run, Run::new(&self.engine.get().graph, None)))
+        });
         drop(cleared);
     }
 }

@@ -3,7 +3,7 @@
 use crate::engine::Engine;
 use crate::names;
 use crate::signal::Signal;
-use cnstra_core::{Activation, Number, Run, UNKNOWN};
+use cnstra_core::{Activation, ActivationRef, Number, Run, UNKNOWN};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
@@ -17,18 +17,21 @@ pub(crate) enum Cargo {
     Unknown(Py<PyAny>),
 }
 
-impl Clone for Cargo {
-    fn clone(&self) -> Self {
-        Python::attach(|py| self.clone_ref(py))
-    }
-}
-
 impl Cargo {
     #[inline]
     pub(crate) fn clone_ref(&self, py: Python<'_>) -> Self {
         match self {
             Self::Signal(signal) => Self::Signal(signal.clone_ref(py)),
             Self::Unknown(task) => Self::Unknown(task.clone_ref(py)),
+        }
+    }
+
+    /// Let go of it, knowing that this thread is attached: what `drop` would have to find out.
+    #[inline]
+    pub(crate) fn drop_ref(self, py: Python<'_>) {
+        match self {
+            Self::Signal(signal) => drop(signal.into_bound(py)),
+            Self::Unknown(task) => drop(task.into_bound(py)),
         }
     }
 
@@ -52,14 +55,14 @@ pub(crate) struct TaskInfo {
 }
 
 impl TaskInfo {
-    pub(crate) fn of(py: Python<'_>, activation: &Activation<Cargo>) -> Self {
+    pub(crate) fn of(py: Python<'_>, activation: ActivationRef<'_, Cargo>) -> Self {
         Self {
             number: activation.number,
             cause: activation.cause,
             hop: activation.hop,
             dendrite: activation.dendrite,
             cargo: activation.signal.clone_ref(py),
-            joined: activation.joined.iter().flat_map(|joined| joined.iter()).map(|part| Self::of(py, part)).collect(),
+            joined: activation.joined.iter().map(|part| Self::of(py, part.view())).collect(),
         }
     }
 

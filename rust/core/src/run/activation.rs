@@ -26,6 +26,47 @@ pub struct Activation<S> {
     pub joined: Option<Box<Vec<Activation<S>>>>,
 }
 
+/// An activation as whoever looks at a run sees it: one of an emission is none of its own before it is taken.
+#[derive(Debug)]
+pub struct ActivationRef<'a, S> {
+    /// As for [`Activation`], like all that follow.
+    pub number: Number,
+    /// Its cause.
+    pub cause: Number,
+    /// Its hop.
+    pub hop: u32,
+    /// Its dendrite.
+    pub dendrite: DendriteId,
+    /// Its signal.
+    pub signal: &'a S,
+    /// What a join took over; empty for all others.
+    pub joined: &'a [Activation<S>],
+}
+
+// Not derived, because that would ask for `S: Copy`.
+impl<S> Clone for ActivationRef<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for ActivationRef<'_, S> {}
+
+impl<S> Activation<S> {
+    /// What there is to be seen of it.
+    #[must_use]
+    pub fn view(&self) -> ActivationRef<'_, S> {
+        ActivationRef {
+            number: self.number,
+            cause: self.cause,
+            hop: self.hop,
+            dendrite: self.dendrite,
+            signal: &self.signal,
+            joined: self.joined.as_ref().map_or(&[], |joined| joined),
+        }
+    }
+}
+
 /// An activation that did not succeed.
 #[derive(Debug)]
 pub struct Failure<S, E> {

@@ -1,7 +1,8 @@
 //! What of a run is not finished: while it goes on, and at its end (S10, S17).
 
-use super::{Activation, Number, Phase, Run};
-use crate::graph::DendriteId;
+use super::queue::Queued;
+use super::{Activation, ActivationRef, Number, Phase, Run};
+use crate::graph::{DendriteId, Graph};
 use crate::slots::Ticket;
 
 /// What a run leaves behind at its end, for its slots to be given back: dendrites with numbers or tickets.
@@ -28,14 +29,21 @@ impl<S, E> Run<S, E> {
     /// Close an aborted or completed run: what was not finished is recorded as left undone, in order of number.
     /// The counters stay as they are (S10).
     ///
+    /// # Arguments
+    /// - `copy`: makes a copy of a signal
+    ///
     /// # Returns
     /// The activations that hold a slot they have no more use for, and the tickets of those still in line.
-    pub fn end(&mut self) -> Left<E> {
+    pub fn end(&mut self, graph: &Graph, copy: impl Fn(&S) -> S) -> Left<E> {
         self.phase = Phase::Ended;
         let mut left = Left::default();
         let mut undone: Vec<Activation<S>> = self.current.take().into_iter().collect();
-        undone.extend(self.queue.drain(..));
-        undone.extend(self.reserved.drain(..));
+        for queued in self.queue.drain() {
+            match queued {
+                Queued::Emission(emission) => undone.extend(emission.into_activations(graph, &copy)),
+                Queued::Activation(activation) => undone.push(activation),
+            }
+        }
         if let Some(rare) = self.rare.as_mut() {
             for (activation, error) in rare.granted.drain(..) {
                 match error {
@@ -50,9 +58,12 @@ impl<S, E> Run<S, E> {
             }
             for activation in std::mem::take(&mut rare.suspended).into_values() {
                 left.suspended.push((activation.dendrite, activation.number));
-                undone.push(activation);
+                undone.push(*activation);
             }
-            undone.extend(std::mem::take(&mut rare.parked).into_values().flatten());
+            let parked = std::mem::take(&mut rare.parked).into_values().flatten();
+            undone.extend(
+                parked.chain(rare.reserved.drain(..)).flat_map(|emission| emission.into_activations(graph, &copy)),
+            );
             undone.extend(rare.joins.held.iter_mut().flat_map(std::mem::take));
         }
         undone.sort_unstable_by_key(|activation| activation.number);
@@ -64,45 +75,67 @@ impl<S, E> Run<S, E> {
 
     /// Every activation that is pending or active, in order of number. Collects and sorts them at every call.
     #[must_use]
-    pub fn unfinished(&self) -> Vec<&Activation<S>> {
-        let mut found: Vec<&Activation<S>> = self.each_unfinished().map(|(activation, _)| activation).collect();
+    pub fn unfinished<'a>(&'a self, graph: &'a Graph) -> Vec<ActivationRef<'a, S>> {
+        let rare = self.rare.iter().flat_map(|rare| {
+            (rare.suspended.values().map(|activation| &**activation))
+                .chain(rare.waiting.values().map(|(activation, _)| activation))
+                .chain(rare.granted.iter().map(|(activation, _)| activation))
+                .chain(rare.joins.held.iter().flatten())
+        });
+        let queued = self.queue.iter().filter_map(|queued| match queued {
+            Queued::Emission(_) => None,
+            Queued::Activation(activation) => Some(activation),
+        });
+        let mut found: Vec<_> = self.current.iter().chain(queued).chain(rare).map(Activation::view).collect();
+        found.extend(self.emissions().flat_map(|emission| emission.each(graph)));
         found.sort_unstable_by_key(|activation| activation.number);
         found
     }
 
-    /// In no particular order, with the errors that they were granted with.
-    fn each_unfinished(&self) -> impl Iterator<Item = (&Activation<S>, Option<&E>)> {
-        let rare = self.rare.iter().flat_map(|rare| {
-            (rare.suspended.values())
-                .chain(rare.waiting.values().map(|(activation, _)| activation))
-                .chain(rare.parked.values().flatten())
-                .chain(rare.joins.held.iter().flatten())
+    /// What is queued, parked or reserved together.
+    fn emissions(&self) -> impl Iterator<Item = &super::Emission<S>> {
+        let queued = self.queue.iter().filter_map(|queued| match queued {
+            Queued::Emission(emission) => Some(emission),
+            Queued::Activation(_) => None,
         });
-        let granted = self.rare.iter().flat_map(|rare| &rare.granted);
-        (self.current.iter().chain(&self.queue).chain(&self.reserved).chain(rare))
-            .map(|activation| (activation, None))
-            .chain(granted.map(|(activation, error)| (activation, error.as_ref())))
+        let rare = self.rare.iter().flat_map(|rare| rare.reserved.iter().chain(rare.parked.values().flatten()));
+        queued.chain(rare)
     }
 
     /// Every activation that has not succeeded, in order of number: what is needed to resume the run (S17). Collects
     /// and sorts them at every call.
     #[must_use]
-    pub fn frontier(&self) -> Vec<&Activation<S>> {
-        let mut found = self.unfinished();
-        found.extend(self.failures().iter().map(|failure| &failure.activation));
+    pub fn frontier<'a>(&'a self, graph: &'a Graph) -> Vec<ActivationRef<'a, S>> {
+        let mut found = self.unfinished(graph);
+        found.extend(self.failures().iter().map(|failure| failure.activation.view()));
         found.sort_unstable_by_key(|activation| activation.number);
         found
     }
 
-    /// Everything that the run holds, each thing once, for a garbage collector to look at. Allocates nothing.
+    /// Everything that the run holds, each thing as often as it holds it, for a garbage collector to look at. Allocates
+    /// nothing.
     ///
     /// # Arguments
     /// - `visit`: called with a signal, and with the error that goes with it, if there is one
     pub fn for_each(&self, visit: &mut impl FnMut(&S, Option<&E>)) {
-        let failures = self.failures().iter().map(|failure| (&failure.activation, failure.error.as_ref()));
-        for (activation, error) in self.each_unfinished().chain(failures) {
+        for signal in self.emissions().flat_map(|emission| &emission.signal) {
+            visit(signal, None);
+        }
+        let queued = self.queue.iter().filter_map(|queued| match queued {
+            Queued::Emission(_) => None,
+            Queued::Activation(activation) => Some((activation, None)),
+        });
+        let rare = self.rare.iter().flat_map(|rare| {
+            (rare.suspended.values().map(|activation| &**activation))
+                .chain(rare.waiting.values().map(|(activation, _)| activation))
+                .chain(rare.joins.held.iter().flatten())
+                .map(|activation| (activation, None))
+                .chain(rare.granted.iter().map(|(activation, error)| (activation, error.as_ref())))
+                .chain(rare.failures.iter().map(|failure| (&failure.activation, failure.error.as_ref())))
+        });
+        for (activation, error) in self.current.iter().map(|activation| (activation, None)).chain(queued).chain(rare) {
             visit(&activation.signal, error);
-            for part in activation.joined.iter().flat_map(|joined| joined.iter()) {
+            for part in activation.view().joined {
                 visit(&part.signal, None);
             }
         }

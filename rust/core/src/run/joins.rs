@@ -72,10 +72,7 @@ impl<S, E> Run<S, E> {
     }
 
     /// Activate the joins that nothing unfinished can reach any more, in order (S25).
-    pub(super) fn join(&mut self, graph: &Graph)
-    where
-        S: Clone,
-    {
+    pub(super) fn join(&mut self, graph: &Graph, copy: impl Fn(&S) -> S) {
         let due = std::mem::take(&mut self.rare().joins.due);
         for join in due {
             let joins = &mut self.rare().joins;
@@ -88,7 +85,7 @@ impl<S, E> Run<S, E> {
             let hop = held.iter().map(|activation| activation.hop).max().unwrap_or(1);
             let Some(last) = held.last() else { continue };
             let (dendrite, cause) = (last.dendrite, last.cause);
-            let mut activation = self.reserve(graph, dendrite, last.signal.clone(), cause, hop);
+            let mut activation = self.reserve(graph, dendrite, copy(&last.signal), cause, hop);
             self.pending -= held.len();
             // After the reservation, which can reach the same joins: none of them comes due in between.
             for part in &held {

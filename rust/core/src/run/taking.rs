@@ -1,58 +1,88 @@
 //! What is started next, and what has to wait for a slot before (S3, S11, S12).
 
+use super::queue::Queued;
 use super::{Activation, Number, Phase, Run};
-use crate::graph::Graph;
+use crate::graph::{DendriteId, Graph};
 use crate::slots::Ticket;
 
-/// What a run wants started next.
-#[derive(Debug)]
-pub enum Taken<S, E> {
-    /// From the queue: it may still have to wait for a slot.
-    Queued(Activation<S>),
-    /// It has waited for its slot, and has it; or, with an error, never will.
-    Granted(Activation<S>, Option<E>),
+/// What a run wants started next: its [`Run::current`], in short.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Taken<E> {
+    /// Its number.
+    pub number: Number,
+    /// Its hop.
+    pub hop: u32,
+    /// Its dendrite.
+    pub dendrite: DendriteId,
+    /// Whether it has waited for its slot: `Ok` if it has it, the error if it never will. `None` for what comes from the
+    /// queue, and may still have to wait.
+    pub granted: Option<Result<(), E>>,
 }
 
 impl<S, E> Run<S, E> {
     /// Take the activation that is to be started now: one that was granted its slot, else the oldest of the queue, if
-    /// the run may start one (S3, S11). It is nowhere in the run until it is entered, set to wait, or failed.
+    /// the run may start one (S3, S11). It is the current one until it is set to wait, goes on, or settles.
+    ///
+    /// # Arguments
+    /// - `copy`: makes a copy of a signal
     ///
     /// # Returns
     /// `None` ends the dispatch: from here on what feeds the run needs a further turn.
     #[inline]
-    pub fn next(&mut self, graph: &Graph) -> Option<Taken<S, E>>
-    where
-        S: Clone,
-    {
+    pub fn next(&mut self, graph: &Graph, copy: impl Fn(&S) -> S) -> Option<Taken<E>> {
         if !self.aborted {
+            debug_assert!(self.current.is_none(), "no handler is entered from inside the processing of another (S3)");
             let mut waiting = 0;
             if self.rare.is_some() {
                 if graph.joins() > 0 {
-                    self.join(graph);
+                    self.join(graph, &copy);
                 }
                 let rare = self.rare();
                 if let Some((activation, error)) = rare.granted.pop_front() {
-                    return Some(Taken::Granted(activation, error));
+                    return Some(self.take(activation, Some(error.map_or(Ok(()), Err))));
                 }
                 waiting = rare.waiting.len();
             }
             if self.active + waiting < self.concurrency as usize
-                && let Some(activation) = self.queue.pop_front()
+                && let Some(activation) = self.pop(graph, copy)
             {
-                return Some(Taken::Queued(activation));
+                return Some(self.take(activation, None));
             }
         }
         self.phase = Phase::Draining;
         None
     }
 
+    #[inline]
+    fn pop(&mut self, graph: &Graph, copy: impl Fn(&S) -> S) -> Option<Activation<S>> {
+        if let Some(Queued::Emission(emission)) = self.queue.first_mut() {
+            let taken = emission.take(graph, copy);
+            if emission.is_empty() {
+                self.queue.advance();
+            }
+            return taken;
+        }
+        match self.queue.pop()? {
+            Queued::Activation(activation) => Some(activation),
+            Queued::Emission(_) => None,
+        }
+    }
+
+    #[inline]
+    fn take(&mut self, activation: Activation<S>, granted: Option<Result<(), E>>) -> Taken<E> {
+        let Activation { number, hop, dendrite, .. } = activation;
+        self.current = Some(activation);
+        Taken { number, hop, dendrite, granted }
+    }
+
     /// What was taken waits for a slot.
     ///
     /// # Arguments
-    /// - `activation`: what [`Run::next`] gave
     /// - `ticket`: its place in the line, which [`Run::end`] gives back
-    pub fn wait(&mut self, activation: Activation<S>, ticket: Ticket) {
-        self.rare().waiting.insert(activation.number, (activation, ticket));
+    pub fn wait(&mut self, ticket: Ticket) {
+        if let Some(activation) = self.current.take() {
+            self.rare().waiting.insert(activation.number, (activation, ticket));
+        }
     }
 
     /// A waiter got its slot (or, with an error, never will): it is next.

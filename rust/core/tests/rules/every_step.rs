@@ -74,6 +74,8 @@ fn the_cases_are_worth_their_time() {
         ("enqueued", 50),
         ("fed while draining", 20),
         ("granted", 500),
+        ("half taken", 500),
+        ("half taken at the end", 20),
         ("joined several", 200),
         ("loop closed", 50),
         ("parked", 200),

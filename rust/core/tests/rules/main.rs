@@ -7,6 +7,8 @@
 
 mod choices;
 mod components;
+mod drops;
+mod emissions;
 mod every_step;
 mod model;
 mod plan;

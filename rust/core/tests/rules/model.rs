@@ -3,8 +3,10 @@
 //! It is told what happens to the run under test and says what must be seen of it. Nothing in it is fast, so that
 //! everything in it is plain.
 
+mod seen;
+
 use crate::plan::{Plan, closure};
-use cnstra_core::{Activation, CollateralId, DendriteId, JoinId, NeuronId, Number, Run, Ticket, UNKNOWN};
+use cnstra_core::{CollateralId, DendriteId, JoinId, NeuronId, Number, Ticket, UNKNOWN};
 use std::collections::VecDeque;
 
 /// A signal with what identifies it.
@@ -28,7 +30,7 @@ pub(crate) enum State {
     Held(JoinId),
     Waiting(Ticket),
     Granted(Option<u64>),
-    /// Given out by `next`, for its caller to do something with.
+    /// By `next`, for its caller to do something with.
     Taken,
     Current,
     Suspended,
@@ -60,6 +62,8 @@ pub(crate) struct Entry {
     pub(crate) cause: Number,
     pub(crate) hop: u32,
     pub(crate) signal: Signal,
+    /// The number of the first subscriber of its emission; its own of a task or a join.
+    row: Number,
     pub(crate) state: State,
     /// The signals that it took over, of a join's.
     pub(crate) parts: Vec<Signal>,
@@ -125,15 +129,17 @@ impl Model {
         parts: Vec<Signal>,
     ) -> Number {
         let neuron = (dendrite != UNKNOWN).then(|| self.neuron_of[dendrite as usize]);
-        let state = State::Reserved;
-        self.entries.push(Entry { dendrite, neuron, cause, hop, signal, state, parts, starts: 0 });
-        self.entries.len() as Number
+        let (row, state) = (self.entries.len() as Number + 1, State::Reserved);
+        self.entries.push(Entry { dendrite, neuron, cause, hop, signal, row, state, parts, starts: 0 });
+        row
     }
 
     /// The subscribers of a signal that was emitted.
     pub(crate) fn emit(&mut self, subscribers: &[DendriteId], signal: Signal, cause: Number, hop: u32) {
+        let row = self.entries.len() as Number + 1;
         for &dendrite in subscribers {
             let number = self.reserve(dendrite, signal, cause, hop, Vec::new());
+            self.entry(number).row = row;
             self.reserved.push_back(number);
         }
     }
@@ -253,62 +259,10 @@ impl Model {
         self.reserved.clear();
     }
 
-    // -- what must be seen
-
-    /// Whether this is the activation of that number.
-    #[track_caller]
-    pub(crate) fn same(&self, activation: &Activation<Signal>, number: Number) {
-        let entry = &self.entries[usize::try_from(number).unwrap() - 1];
-        let Activation { number: found, cause, hop, dendrite, signal, joined } = activation;
-        assert_eq!(
-            (*found, *cause, *hop, *dendrite, *signal),
-            (number, entry.cause, entry.hop, entry.dendrite, entry.signal)
-        );
-        let parts: Vec<Signal> = joined.iter().flat_map(|joined| joined.iter()).map(|part| part.signal).collect();
-        assert_eq!(parts, entry.parts);
-        assert!(parts.is_sorted_by_key(|part| part.emission), "not in order of emission: {parts:?}");
-    }
-
-    /// Compare everything that can be seen of the run.
-    #[track_caller]
-    pub(crate) fn check(&self, run: &Run<Signal, u64>) {
-        self.check_counters(run);
-        let see = |seen: Vec<&Activation<Signal>>, expected: Vec<Number>, what: &str| {
-            let numbers: Vec<Number> = seen.iter().map(|activation| activation.number).collect();
-            assert_eq!(numbers, expected, "{what}");
-            for activation in seen {
-                self.same(activation, activation.number);
-            }
-        };
-        let is_seen = |state: State| state.is_unfinished() && state != State::Taken;
-        see(run.unfinished(), self.numbers(is_seen), "unfinished");
-        let is_open = |state| is_seen(state) || matches!(state, State::Failed | State::Undone);
-        see(run.frontier(), self.numbers(is_open), "frontier");
-        see(run.suspended().collect(), self.numbers(|state| state == State::Suspended), "suspended");
-        see(run.current().into_iter().collect(), self.numbers(|state| state == State::Current), "current");
-        see(
-            run.waiting().map(|(activation, _)| activation).collect(),
-            self.numbers(|s| matches!(s, State::Waiting(_))),
-            "waiting",
-        );
-        for (activation, ticket) in run.waiting() {
-            let entry = &self.entries[usize::try_from(activation.number).unwrap() - 1];
-            assert_eq!(entry.state, State::Waiting(ticket));
-        }
-        let failures: Vec<_> =
-            run.failures().iter().map(|failure| (failure.activation.number, failure.error)).collect();
-        assert_eq!(failures, self.failures);
-    }
-
-    #[track_caller]
-    fn check_counters(&self, run: &Run<Signal, u64>) {
-        // They stay as they are when a run ends with something undone (S10).
-        if self.ended {
-            return;
-        }
-        assert_eq!(run.pending(), self.numbers(State::is_pending).len(), "pending");
-        assert_eq!(run.active(), self.numbers(State::is_active).len(), "active");
-        assert_eq!(run.in_flight(), run.active() + self.barriers.len(), "in flight");
+    /// Whether some of one signal's subscribers have been taken and others have not.
+    pub(crate) fn is_half_taken(&self) -> bool {
+        let first = self.queue.front().map(|&number| (number, &self.entries[usize::try_from(number).unwrap() - 1]));
+        self.join_neurons.is_empty() && first.is_some_and(|(number, entry)| entry.row < number)
     }
 
     /// Whether the run is over.

@@ -6,6 +6,7 @@ use crate::world::{Options, World};
 use cnstra_core::{DendriteId, GraphBuilder, Phase, Run, Taken};
 use proptest::option;
 use proptest::prelude::*;
+use std::cell::Cell;
 use std::collections::VecDeque;
 
 /// A start: the dendrite, the fuel of its signal, and its hop.
@@ -35,24 +36,33 @@ fn run(plan: &Plan, fuel: u8, concurrency: Option<u32>) -> Vec<Start> {
     let (graph, dendrites) = (plan.build().unwrap(), plan.dendrites());
     let mut run: Run<u8, ()> = Run::new(&graph, concurrency);
     let mut started = Vec::new();
+    // Of each signal one less than hear it.
+    let (copies, mut expected) = (Cell::new(0), 0);
+    let copy = |signal: &u8| {
+        copies.set(copies.get() + 1);
+        *signal
+    };
     run.begin_turn();
     for entry in 0..plan.entries {
-        run.emit_now(&graph, entry, || fuel, 0, 1);
+        run.emit_now(&graph, entry, || fuel, 0, 1, copy);
+        expected += plan.subscribers(entry).len().saturating_sub(1);
     }
-    while let Some(taken) = run.next(&graph) {
-        let Taken::Queued(activation) = taken else { panic!("nothing waits for a slot") };
-        run.enter(activation);
+    while let Some(taken) = run.next(&graph, copy) {
+        assert!(taken.granted.is_none(), "nothing waits for a slot");
+        run.enter();
         let activation = run.settle_current().unwrap();
         started.push((activation.dendrite, activation.signal, activation.hop));
         assert_eq!(activation.number, started.len() as u64, "numbers are in order of reservation, starts too");
         if activation.signal > 0 {
             for &collateral in &dendrites[activation.dendrite as usize].1.does.emits {
-                run.emit_now(&graph, collateral, || activation.signal - 1, activation.number, activation.hop + 1);
+                run.emit_now(&graph, collateral, || activation.signal - 1, activation.number, activation.hop + 1, copy);
+                expected += plan.subscribers(collateral).len().saturating_sub(1);
             }
         }
         run.leave(&graph, activation.dendrite);
     }
     assert!(run.close());
+    assert_eq!(copies.get(), expected);
     assert_eq!((run.pending(), run.active(), run.phase), (0, 0, Phase::Ended));
     started
 }
@@ -71,13 +81,13 @@ fn an_entry_with_two_subscribers_runs_both_before_their_children() {
     let mut run: Run<(), ()> = Run::new(&graph, None);
     let mut started = Vec::new();
     run.begin_turn();
-    run.emit_now(&graph, 0, || (), 0, 1);
-    while let Some(Taken::Queued(activation)) = run.next(&graph) {
-        started.push((activation.dendrite, activation.number, activation.cause));
-        run.enter(activation);
+    run.emit_now(&graph, 0, || (), 0, 1, Clone::clone);
+    while let Some(Taken { granted: None, .. }) = run.next(&graph, Clone::clone) {
+        run.enter();
         let activation = run.settle_current().unwrap();
+        started.push((activation.dendrite, activation.number, activation.cause));
         if let Some(emits) = [Some(1), Some(2), None, None][activation.dendrite as usize] {
-            run.emit_now(&graph, emits, || (), activation.number, activation.hop + 1);
+            run.emit_now(&graph, emits, || (), activation.number, activation.hop + 1, Clone::clone);
         }
     }
     // A, B, A's child, B's child; the order of the neurons decides only between subscribers of one signal.
@@ -93,12 +103,12 @@ fn what_feeds_a_run_while_it_drains_needs_a_further_turn() {
     let mut run: Run<(), ()> = Run::new(&graph, None);
     run.begin_turn();
     assert_eq!(run.phase, Phase::Dispatching);
-    assert!(run.next(&graph).is_none());
+    assert!(run.next(&graph, Clone::clone).is_none());
     assert_eq!(run.phase, Phase::Draining);
     run.fed = true;
     assert!(!run.end_turn());
     assert_eq!((run.phase, run.fed), (Phase::Dispatching, false));
-    assert!(run.next(&graph).is_none());
+    assert!(run.next(&graph, Clone::clone).is_none());
     assert!(run.end_turn());
     assert_eq!(run.phase, Phase::Idle);
 }
@@ -112,24 +122,26 @@ fn what_waits_for_a_slot_counts_for_the_concurrency_of_its_run() {
     let mut run: Run<u8, ()> = Run::new(&graph, Some(2));
     run.begin_turn();
     for signal in 1..=3 {
-        run.emit_now(&graph, 0, || signal, 0, 1);
+        run.emit_now(&graph, 0, || signal, 0, 1, Clone::clone);
     }
-    let Some(Taken::Queued(first)) = run.next(&graph) else { panic!() };
-    run.enter(first);
+    let taken = |number, granted| Some(Taken { number, hop: 1, dendrite: 0, granted });
+    assert_eq!(run.next(&graph, Clone::clone), taken(1, None));
+    run.enter();
     run.suspend();
-    let Some(Taken::Queued(second)) = run.next(&graph) else { panic!() };
-    run.wait(second, 1);
-    assert!(run.next(&graph).is_none(), "one is active and one waits");
+    assert_eq!(run.next(&graph, Clone::clone), taken(2, None));
+    run.wait(1);
+    assert!(run.next(&graph, Clone::clone).is_none(), "one is active and one waits");
     // It had its place when it began to wait.
     run.grant(2, None).unwrap();
     run.begin_turn();
-    let Some(Taken::Granted(second, None)) = run.next(&graph) else { panic!() };
-    run.enter(second);
+    assert_eq!(run.next(&graph, Clone::clone), taken(2, Some(Ok(()))));
+    run.enter();
     run.suspend();
-    assert!(run.next(&graph).is_none());
+    assert!(run.next(&graph, Clone::clone).is_none());
     assert!(run.settle_suspended(1).is_some());
     run.begin_turn();
-    assert!(matches!(run.next(&graph), Some(Taken::Queued(third)) if third.signal == 3));
+    assert_eq!(run.next(&graph, Clone::clone), taken(3, None));
+    assert!(run.current().is_some_and(|third| third.signal == 3));
 }
 
 #[test]
@@ -141,19 +153,21 @@ fn two_that_are_granted_start_in_the_order_of_the_grants_and_before_the_queue() 
     let mut run: Run<u8, u8> = Run::new(&graph, None);
     run.begin_turn();
     for signal in 1..=3 {
-        run.emit_now(&graph, 0, || signal, 0, 1);
+        run.emit_now(&graph, 0, || signal, 0, 1, Clone::clone);
     }
+    let taken = |number, granted| Some(Taken { number, hop: 1, dendrite: 0, granted });
     for ticket in 1..=2 {
-        let Some(Taken::Queued(activation)) = run.next(&graph) else { panic!() };
-        run.wait(activation, ticket);
+        assert_eq!(run.next(&graph, Clone::clone), taken(ticket, None));
+        run.wait(ticket);
     }
     assert_eq!(run.grant(2, None), Ok(()));
     assert_eq!(run.grant(2, None), Err(None), "it does not wait any more");
     assert_eq!(run.grant(3, Some(9)), Err(Some(9)), "it does not wait yet");
     assert_eq!(run.grant(1, Some(8)), Ok(()));
-    assert!(matches!(run.next(&graph), Some(Taken::Granted(activation, None)) if activation.number == 2));
-    assert!(matches!(run.next(&graph), Some(Taken::Granted(activation, Some(8))) if activation.number == 1));
-    assert!(matches!(run.next(&graph), Some(Taken::Queued(activation)) if activation.number == 3));
+    for (number, granted) in [(2, Some(Ok(()))), (1, Some(Err(8))), (3, None)] {
+        assert_eq!(run.next(&graph, Clone::clone), taken(number, granted));
+        assert!(run.settle_pending().is_some_and(|activation| activation.number == number));
+    }
 }
 
 proptest! {

@@ -1,7 +1,6 @@
 //! S17: the frontier, and what a run holds of its caller's.
 
-use cnstra_core::{Graph, GraphBuilder, Left, Run, Taken};
-use std::cell::RefCell;
+use cnstra_core::{Graph, GraphBuilder, Run};
 use std::rc::Rc;
 
 /// One neuron, which hears one collateral.
@@ -27,11 +26,8 @@ fn visited<S: Copy, E: Copy>(run: &Run<S, E>) -> Vec<(S, Option<E>)> {
 }
 
 #[track_caller]
-fn take<S: Clone, E>(run: &mut Run<S, E>, graph: &Graph) -> cnstra_core::Activation<S> {
-    match run.next(graph) {
-        Some(Taken::Queued(activation) | Taken::Granted(activation, _)) => activation,
-        None => panic!("nothing to take"),
-    }
+fn take<S: Clone, E>(run: &mut Run<S, E>, graph: &Graph) {
+    assert!(run.next(graph, Clone::clone).is_some(), "nothing to take");
 }
 
 #[test]
@@ -41,20 +37,20 @@ fn a_garbage_collector_sees_everything_once() {
     let mut run: Run<char, u32> = Run::new(&graph, None);
     run.begin_turn();
     for signal in ['a', 'b', 'c', 'd', 'e', 'f'] {
-        run.emit_now(&graph, 0, || signal, 0, 1);
+        run.emit_now(&graph, 0, || signal, 0, 1, Clone::clone);
     }
-    let failed = take(&mut run, &graph);
-    run.enter(failed);
+    take(&mut run, &graph);
+    run.enter();
     let failed = run.settle_current().unwrap();
     run.fail(failed, Some(1));
     for ticket in 1..=3 {
-        let waiting = take(&mut run, &graph);
-        run.wait(waiting, ticket);
+        take(&mut run, &graph);
+        run.wait(ticket);
     }
     run.grant(2, None).unwrap();
     run.grant(3, Some(3)).unwrap();
-    let entered = take(&mut run, &graph);
-    run.enter(entered);
+    take(&mut run, &graph);
+    run.enter();
     run.suspend();
     let mut seen = visited(&run);
     seen.sort_unstable();
@@ -67,11 +63,11 @@ fn a_garbage_collector_sees_what_a_join_took_over() {
     let graph = one_join();
     let mut run: Run<char, u32> = Run::new(&graph, None);
     run.begin_turn();
-    run.emit_now(&graph, 0, || 'a', 0, 1);
-    run.emit_now(&graph, 0, || 'b', 0, 1);
+    run.emit_now(&graph, 0, || 'a', 0, 1, Clone::clone);
+    run.emit_now(&graph, 0, || 'b', 0, 1, Clone::clone);
     assert_eq!(visited(&run), [('a', None), ('b', None)]);
-    let joined = take(&mut run, &graph);
-    run.enter(joined);
+    take(&mut run, &graph);
+    run.enter();
     // Its own signal is the last one's.
     assert_eq!(visited(&run), [('b', None), ('a', None), ('b', None)]);
     let joined = run.settle_current().unwrap();
@@ -79,48 +75,41 @@ fn a_garbage_collector_sees_what_a_join_took_over() {
     assert_eq!(visited(&run), [('b', Some(7)), ('a', None), ('b', None)]);
 }
 
-/// Tells when it is dropped.
-#[derive(Clone)]
-struct Dropped(&'static str, Rc<RefCell<Vec<&'static str>>>);
-
-impl Drop for Dropped {
-    fn drop(&mut self) {
-        self.1.borrow_mut().push(self.0);
-    }
-}
-
 #[test]
-fn what_the_caller_gave_is_never_dropped_inside() {
-    // Dropping it may run the caller's code, while the caller holds the lock of the run.
-    let graph = one_neuron();
-    let log = Rc::default();
-    let value = |name| Dropped(name, Rc::clone(&log));
-    let mut run: Run<Dropped, Dropped> = Run::new(&graph, None);
+fn a_garbage_collector_sees_as_many_references_as_there_are() {
+    // However many hear it, a signal is one reference until they are taken.
+    let mut builder = GraphBuilder::new(1);
+    for _ in 0..3 {
+        builder.neuron();
+        builder.dendrite(0, None);
+    }
+    let graph = builder.build().unwrap();
+    let signal = Rc::new(());
+    let mut run: Run<Rc<()>, ()> = Run::new(&graph, None);
+    let check = |run: &Run<Rc<()>, ()>, expected: usize| {
+        let mut seen = 0;
+        run.for_each(&mut |one, _| seen += usize::from(Rc::ptr_eq(one, &signal)));
+        assert_eq!((seen, Rc::strong_count(&signal) - 1), (expected, expected));
+    };
     run.begin_turn();
-    for name in ["waits", "is granted", "is doomed", "is refused", "is queued"] {
-        run.emit_now(&graph, 0, || value(name), 0, 1);
+    check(&run, 0);
+    assert_eq!(run.emit(&graph, 0, || Rc::clone(&signal), 0, 1), 3);
+    check(&run, 1);
+    assert_eq!(run.emit(&graph, 0, || Rc::clone(&signal), 0, 1), 3);
+    check(&run, 2);
+    let ticket = run.park(3);
+    check(&run, 2);
+    run.deliver(&graph, 3, Rc::clone);
+    run.unpark(&graph, ticket, Rc::clone);
+    check(&run, 2);
+    run.emit_now(&graph, 0, || Rc::clone(&signal), 0, 1, Rc::clone);
+    check(&run, 3);
+    for left in [3, 3, 2, 2, 2, 1, 1, 1, 0] {
+        take(&mut run, &graph);
+        check(&run, left + 1);
+        run.enter();
+        run.settle_current();
+        check(&run, left);
     }
-    for ticket in 1..=4 {
-        let waiting = take(&mut run, &graph);
-        run.wait(waiting, ticket);
-    }
-    assert!(run.grant(2, None).is_ok());
-    assert!(run.grant(3, Some(value("doom"))).is_ok());
-    assert!(run.grant(4, Some(value("refusal"))).is_ok());
-    let refusal = run.ungrant(4);
-    assert!(refusal.as_ref().is_some_and(|error| error.0 == "refusal"));
-    assert!(run.ungrant(4).is_none());
-    run.aborted = true;
-    let late = run.grant(1, Some(value("too late"))).unwrap_err();
-    let left = run.end();
-    assert_eq!(*log.borrow(), [""; 0]);
-    let Left { granted, waiting, suspended, unused } = left;
-    assert_eq!((granted, waiting, suspended), (vec![(0, 2)], vec![(0, 1), (0, 0)], vec![]));
-    assert_eq!(unused.iter().map(|error| error.0).collect::<Vec<_>>(), ["doom"]);
-    assert_eq!(run.frontier().iter().map(|activation| activation.number).collect::<Vec<_>>(), [1, 2, 3, 4, 5]);
-    assert!(run.failures().iter().all(|failure| failure.error.is_none()));
-    drop((refusal, late, unused));
-    assert_eq!(log.take(), ["refusal", "too late", "doom"]);
-    drop(run);
-    assert_eq!(log.take(), ["waits", "is granted", "is doomed", "is refused", "is queued"]);
+    assert!(run.close());
 }

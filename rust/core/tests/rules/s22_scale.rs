@@ -1,6 +1,7 @@
 //! S22: stack use does not grow with anything. All of this runs on 64 KiB of it.
 
-use cnstra_core::{Graph, GraphBuilder, Run, Slots, Taken, components};
+use cnstra_core::{Graph, GraphBuilder, Run, Slots, components};
+use std::cell::Cell;
 
 const MILLION: u32 = 1_000_000;
 
@@ -69,13 +70,20 @@ fn a_million_neurons_can_reach_one_join() {
 /// Start everything, as handlers that emit on the next collateral, and return how many there were.
 fn drive(run: &mut Run<u32, ()>, graph: &Graph, emits: impl Fn(u32) -> Option<u32>) -> u64 {
     let mut count = 0;
-    while let Some(Taken::Queued(activation)) = run.next(graph) {
+    while let Some(taken) = run.next(graph, Clone::clone) {
         count += 1;
-        assert_eq!((activation.number, run.pending()), (count, 1), "the queue does not grow");
-        run.enter(activation);
+        assert_eq!((taken.number, run.pending()), (count, 1), "the queue does not grow");
+        run.enter();
         let activation = run.settle_current().unwrap();
         if let Some(collateral) = emits(activation.signal) {
-            run.emit_now(graph, collateral, || activation.signal + 1, activation.number, activation.hop + 1);
+            run.emit_now(
+                graph,
+                collateral,
+                || activation.signal + 1,
+                activation.number,
+                activation.hop + 1,
+                Clone::clone,
+            );
         }
         run.leave(graph, activation.dendrite);
     }
@@ -89,7 +97,7 @@ fn a_chain_of_a_million_neurons_runs_through() {
         let graph = in_a_row(MILLION, false, false);
         let mut run = Run::new(&graph, None);
         run.begin_turn();
-        run.emit_now(&graph, 0, || 0, 0, 1);
+        run.emit_now(&graph, 0, || 0, 0, 1, Clone::clone);
         assert_eq!(drive(&mut run, &graph, |signal| Some(signal + 1)), u64::from(MILLION));
     });
 }
@@ -100,30 +108,64 @@ fn a_neuron_hears_itself_a_million_times() {
         let graph = in_a_row(1, true, false);
         let mut run = Run::new(&graph, None);
         run.begin_turn();
-        run.emit_now(&graph, 0, || 1, 0, 1);
+        run.emit_now(&graph, 0, || 1, 0, 1, Clone::clone);
         assert_eq!(drive(&mut run, &graph, |signal| (signal < MILLION).then_some(0)), u64::from(MILLION));
     });
 }
 
 #[test]
-fn a_signal_with_a_million_subscribers_is_aborted_in_order() {
+fn signals_with_a_million_subscribers_together_are_aborted_in_order() {
     on_a_small_stack(|| {
-        let graph = fan(MILLION, false);
+        let quarter = MILLION as usize / 4;
+        let graph = fan(MILLION / 4, false);
         let mut run: Run<u32, ()> = Run::new(&graph, None);
         run.begin_turn();
-        assert_eq!(run.emit(&graph, 0, || 0, 0, 1), MILLION as usize);
-        run.park(MILLION as usize / 2);
-        run.deliver(&graph, MILLION as usize / 4);
+        for signal in 0..4 {
+            assert_eq!(run.emit(&graph, 0, || signal, 0, 1), quarter);
+        }
+        run.park(quarter);
+        run.park(quarter);
+        run.deliver(&graph, quarter, Clone::clone);
         for ticket in 1..=1000 {
-            let Some(Taken::Queued(activation)) = run.next(&graph) else { panic!() };
-            run.wait(activation, ticket);
+            assert!(run.next(&graph, Clone::clone).is_some());
+            run.wait(ticket);
         }
         run.aborted = true;
-        assert_eq!(run.frontier().len(), MILLION as usize);
-        assert_eq!(run.end().waiting.len(), 1000);
+        assert_eq!(run.frontier(&graph).len(), MILLION as usize);
+        assert_eq!(run.end(&graph, Clone::clone).waiting.len(), 1000);
         assert_eq!(run.pending(), MILLION as usize);
         assert!(run.failures().iter().map(|failure| failure.activation.number).eq(1..=u64::from(MILLION)));
     });
+}
+
+#[test]
+fn a_signal_with_a_million_subscribers_is_one_in_the_queue_until_they_are_taken() {
+    on_a_small_stack(|| {
+        let graph = fan(MILLION, false);
+        let copies = Cell::new(0);
+        let copy = |signal: &u32| {
+            copies.set(copies.get() + 1);
+            *signal
+        };
+        let mut run: Run<u32, ()> = Run::new(&graph, None);
+        run.begin_turn();
+        run.emit_now(&graph, 0, || 7, 0, 1, copy);
+        assert_eq!((run.pending(), references(&run), copies.get()), (MILLION as usize, 1, 0));
+        for number in 1..=u64::from(MILLION) {
+            assert_eq!(run.next(&graph, copy).map(|taken| taken.number), Some(number));
+            run.enter();
+            assert_eq!(references(&run), 1 + usize::from(number < u64::from(MILLION)), "the rest, and the current one");
+            run.settle_current();
+        }
+        assert!(run.close());
+        assert_eq!(copies.get(), MILLION - 1);
+    });
+}
+
+fn references<S, E>(run: &Run<S, E>) -> usize {
+    let mut count = 0;
+    run.for_each(&mut |_, _| count += 1);
+    count
 }
 
 #[test]
@@ -134,14 +176,14 @@ fn a_hundred_thousand_joins_come_due_together() {
         let mut run: Run<u32, ()> = Run::new(&graph, None);
         run.begin_turn();
         for signal in 1..=3 {
-            run.emit_now(&graph, 0, || signal, 0, 1);
+            run.emit_now(&graph, 0, || signal, 0, 1, Clone::clone);
         }
         let mut expected = 0..count;
-        while let Some(Taken::Queued(activation)) = run.next(&graph) {
+        while run.next(&graph, Clone::clone).is_some() {
+            run.enter();
+            let activation = run.settle_current().unwrap();
             assert_eq!(Some(activation.dendrite), expected.next());
             assert_eq!(activation.joined.as_ref().unwrap().len(), 3);
-            run.enter(activation);
-            let activation = run.settle_current().unwrap();
             run.leave(&graph, activation.dendrite);
         }
         assert!(expected.is_empty() && run.close());
@@ -155,9 +197,10 @@ fn a_join_takes_a_million_signals_over() {
         let mut run: Run<u32, ()> = Run::new(&graph, None);
         run.begin_turn();
         for signal in 0..MILLION {
-            run.emit_now(&graph, 0, || signal, 0, 1);
+            run.emit_now(&graph, 0, || signal, 0, 1, Clone::clone);
         }
-        let Some(Taken::Queued(activation)) = run.next(&graph) else { panic!() };
+        assert!(run.next(&graph, Clone::clone).is_some());
+        let activation = run.current().unwrap();
         assert!(activation.joined.as_ref().unwrap().iter().map(|part| part.signal).eq(0..MILLION));
         assert_eq!(run.pending(), 1);
     });

@@ -9,7 +9,7 @@ mod turn;
 use crate::choices::Choices;
 use crate::model::{Model, Signal, State};
 use crate::plan::Plan;
-use cnstra_core::{Activation, CollateralId, DendriteId, Graph, Number, Phase, Run, UNKNOWN};
+use cnstra_core::{Activation, ActivationRef, CollateralId, DendriteId, Graph, Number, Phase, Run, UNKNOWN};
 use lines::Line;
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
@@ -167,14 +167,11 @@ impl<'a> World<'a> {
 
     /// What is needed to resume a run.
     pub(crate) fn frontier(&self, at: usize) -> Vec<Task> {
-        let parts = |activation: &Activation<Signal>| -> Vec<(DendriteId, Signal)> {
-            activation.joined.iter().flat_map(|parts| parts.iter()).map(|part| (part.dendrite, part.signal)).collect()
+        let task = |ActivationRef { dendrite, signal, hop, joined, .. }: ActivationRef<'_, Signal>| {
+            let parts = joined.iter().map(|part| (part.dendrite, part.signal)).collect();
+            Task { dendrite, signal: *signal, hop, parts }
         };
-        let task = |activation: &&Activation<Signal>| {
-            let Activation { dendrite, signal, hop, .. } = **activation;
-            Task { dendrite, signal, hop, parts: parts(activation) }
-        };
-        self.runs[at].run.frontier().iter().map(task).collect()
+        self.runs[at].run.frontier(self.graph).into_iter().map(task).collect()
     }
 
     fn note(&mut self, event: &'static str) {
@@ -317,7 +314,7 @@ impl<'a> World<'a> {
             model.append(activation.number);
             run.append(self.graph, activation);
         }
-        model.check(run);
+        model.check(run, self.graph);
     }
 
     /// A waiter would wait for ever, and fails instead.
@@ -344,11 +341,14 @@ impl<'a> World<'a> {
 
     fn end(&mut self, at: usize) {
         let Driven { run, model, .. } = &mut self.runs[at];
+        if model.is_half_taken() {
+            *self.events.entry("half taken at the end").or_insert(0) += 1;
+        }
         let counters = (run.pending(), run.active());
         let granted: BTreeSet<Number> = model.numbers(|state| state == State::Granted(None)).into_iter().collect();
         let waiting: Vec<Number> = model.numbers(|state| matches!(state, State::Waiting(_)));
         let suspended: Vec<Number> = model.numbers(|state| state == State::Suspended);
-        let left = run.end();
+        let left = run.end(self.graph, Signal::clone);
         assert_eq!(left.granted.iter().map(|(_, number)| *number).collect::<BTreeSet<_>>(), granted);
         assert_eq!(left.waiting.len(), waiting.len());
         assert_eq!(left.suspended.iter().map(|(_, number)| *number).collect::<Vec<_>>(), suspended);
@@ -359,9 +359,9 @@ impl<'a> World<'a> {
             assert!(run.settle_suspended(number).is_none());
         }
         for ticket in std::mem::take(&mut model.barriers) {
-            run.unpark(self.graph, ticket);
+            run.unpark(self.graph, ticket, Signal::clone);
         }
-        model.check(run);
+        model.check(run, self.graph);
         for (dendrite, ticket) in left.waiting {
             self.forget(dendrite, ticket);
         }

@@ -70,7 +70,7 @@ impl World<'_> {
         let Driven { run, model, .. } = &mut self.runs[at];
         let waits = model.grant(number, error);
         assert_eq!(run.grant(number, error), if waits { Ok(()) } else { Err(error) });
-        model.check(run);
+        model.check(run, self.graph);
         if !waits || self.post(at) {
             return waits;
         }
@@ -78,7 +78,7 @@ impl World<'_> {
         let Driven { run, model, .. } = &mut self.runs[at];
         assert_eq!(run.ungrant(number), error);
         model.ungrant(number);
-        model.check(run);
+        model.check(run, self.graph);
         self.abandon(at);
         false
     }

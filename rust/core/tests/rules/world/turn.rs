@@ -68,22 +68,21 @@ impl World<'_> {
             }
             let Driven { run, model, .. } = &mut self.runs[at];
             let expected = model.next();
-            let taken = run.next(self.graph);
-            let (activation, granted, error) = match taken {
-                None => {
-                    assert_eq!(expected, None);
-                    assert_eq!(run.phase, Phase::Draining);
-                    return;
-                }
-                Some(Taken::Queued(activation)) => (activation, false, None),
-                Some(Taken::Granted(activation, error)) => (activation, true, error),
+            let Some(taken) = run.next(self.graph, Signal::clone) else {
+                assert_eq!(expected, None);
+                assert_eq!(run.phase, Phase::Draining);
+                return;
             };
             let number = expected.expect("the run must not start anything");
-            model.same(&activation, number);
-            let was = std::mem::replace(&mut model.entry(number).state, State::Taken);
-            assert_eq!(was, if granted { State::Granted(error) } else { State::Queued });
-            model.check(run);
-            self.take(at, activation, granted, error);
+            let entry = model.entry(number);
+            assert_eq!((taken.number, taken.hop, taken.dendrite), (number, entry.hop, entry.dendrite));
+            let was = std::mem::replace(&mut entry.state, State::Taken);
+            assert_eq!(was, taken.granted.map_or(State::Queued, |granted| State::Granted(granted.err())));
+            model.check(run, self.graph);
+            if model.is_half_taken() {
+                self.note("half taken");
+            }
+            self.take(at, taken);
             self.check(at);
         }
     }
@@ -103,43 +102,48 @@ impl World<'_> {
             }
             Job::Unpark(ticket) if model.barriers.contains(&ticket) => {
                 model.unpark(ticket);
-                run.unpark(self.graph, ticket);
+                run.unpark(self.graph, ticket, Signal::clone);
             }
             Job::Settled(number) => assert!(run.settle_suspended(number).is_none()),
-            Job::Unpark(ticket) => run.unpark(self.graph, ticket),
+            Job::Unpark(ticket) => run.unpark(self.graph, ticket, Signal::clone),
             Job::Look => {}
         }
     }
 
-    fn take(&mut self, at: usize, activation: Activation<Signal>, granted: bool, error: Option<u64>) {
-        let too_long = self.options.max_hops.is_some_and(|most| activation.hop > most);
-        let error = error.or((activation.dendrite == UNKNOWN).then_some(17)).or(too_long.then_some(14));
-        let number = activation.number;
+    fn take(&mut self, at: usize, Taken { number, hop, dendrite, granted }: Taken<u64>) {
+        let too_long = self.options.max_hops.is_some_and(|most| hop > most);
+        let doom = granted.and_then(Result::err);
+        let error = doom.or((dendrite == UNKNOWN).then_some(17)).or(too_long.then_some(14));
         if let Some(error) = error {
-            self.note(if granted { "doomed" } else { "refused" });
+            self.note(if granted.is_some() { "doomed" } else { "refused" });
+            if self.choices.rarely(8) {
+                self.disturb(Some(at)); // while its error is worded
+                self.check(at);
+            }
             let Driven { run, model, .. } = &mut self.runs[at];
-            let dendrite = activation.dendrite;
-            run.settle_pending();
+            let activation = run.settle_pending().unwrap();
+            model.same(activation.view(), number);
             run.fail(activation, Some(error));
             model.fail(number, error);
             self.announce(at, &[]);
             self.runs[at].run.leave(self.graph, dendrite);
             return;
         }
-        if !granted && let Some(ticket) = self.acquire((at, number), activation.dendrite) {
+        if granted.is_none()
+            && let Some(ticket) = self.acquire((at, number), dendrite)
+        {
             let Driven { run, model, .. } = &mut self.runs[at];
             model.entry(number).state = State::Waiting(ticket);
-            run.wait(activation, ticket);
+            run.wait(ticket);
             return;
         }
-        if activation.joined.as_ref().is_some_and(|parts| parts.len() > 1) {
-            self.note("joined several");
-        }
-        let (dendrite, signal) = (activation.dendrite, activation.signal);
         let Driven { run, model, started, .. } = &mut self.runs[at];
-        run.enter(activation);
-        started.push((dendrite, signal));
+        run.enter();
         let entry = model.entry(number);
+        started.push((dendrite, entry.signal));
+        if entry.parts.len() > 1 {
+            *self.events.entry("joined several").or_insert(0) += 1;
+        }
         entry.state = State::Current;
         entry.starts += 1;
         assert_eq!(entry.starts, 1, "entered twice");
@@ -169,7 +173,7 @@ impl World<'_> {
     fn settle(&mut self, at: usize, activation: Activation<Signal>) {
         let (number, dendrite, hop) = (activation.number, activation.dendrite, activation.hop);
         let Driven { run, model, .. } = &mut self.runs[at];
-        model.same(&activation, number);
+        model.same(activation.view(), number);
         if run.cancelled {
             run.fail(activation, None);
             model.leave_undone(number);
@@ -211,7 +215,7 @@ impl World<'_> {
             counts.push(run.emit(self.graph, signal.collateral, || signal, cause, hop));
             assert_eq!(counts.last(), Some(&subscribers.len()));
         }
-        model.check(run);
+        model.check(run, self.graph);
         counts
     }
 
@@ -220,7 +224,7 @@ impl World<'_> {
         for &count in if counts.is_empty() { &[0][..] } else { counts } {
             let Driven { run, model, .. } = &self.runs[at];
             let reserved = model.numbers(|state| state == State::Reserved);
-            let caused: Vec<Number> = run.caused(count).map(|activation| activation.number).collect();
+            let caused: Vec<Number> = run.caused(self.graph, count).map(|activation| activation.number).collect();
             assert_eq!(caused, reserved[..count]);
             if self.choices.rarely(10) {
                 self.disturb(Some(at)); // a response listener
@@ -232,7 +236,7 @@ impl World<'_> {
                 assert!(!model.barriers.contains(&ticket));
                 model.park(count, ticket);
             } else {
-                run.deliver(self.graph, count);
+                run.deliver(self.graph, count, Signal::clone);
                 model.deliver(count);
             }
             self.check(at);
@@ -242,6 +246,6 @@ impl World<'_> {
     #[track_caller]
     pub(super) fn check(&self, at: usize) {
         let Driven { run, model, .. } = &self.runs[at];
-        model.check(run);
+        model.check(run, self.graph);
     }
 }
