@@ -17,11 +17,14 @@ BIN := $(VENV)/bin
 ENGINES ?= native python
 # The interpreters of test-all, instead of all that scripts/pythons finds.
 PYTHONS ?=
+# More arguments for the benches, as in: make bench BENCH="--only chain --quick"
+BENCH ?=
 # More arguments for pytest, as in: make test-python ENGINES=native PYTEST="tests/test_readme.py -k hello"
 PYTEST ?=
 
 TOOLS := $(VENV)/.tools
 EXTENSION := $(VENV)/.extension
+BARE := $(VENV)/.bare
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
 
 # Without it, clippy and cargo would ask the first Python on PATH which PyO3 to build.
@@ -115,6 +118,48 @@ test-all: ## The Python tests on every CPython >= 3.11 that is found (PYTHONS=..
 	done < <(if [ -n "$(PYTHONS)" ]; then printf '%s\n' $(PYTHONS); else scripts/pythons; fi); \
 	[ -z "$$failed" ] || { echo "make: the tests failed on:$$failed" >&2; exit 1; }
 
+# --- Measuring: benches/README.md tells how to read it
+
+# What the engine is compared with, beside the sources of the benches, which import it.
+$(BARE): $(TOOLS) Cargo.toml Cargo.lock $(shell find benches/bare -name '*.rs' -o -name Cargo.toml)
+	@command -v cargo >/dev/null || { echo "make: no cargo on PATH; install a Rust toolchain" >&2; exit 1; }
+	PYO3_BUILD_EXTENSION_MODULE=1 cargo build --locked --release --package cnstra-bare
+	@suffix=$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_config_var("EXT_SUFFIX"))'); \
+	for library in "$${CARGO_TARGET_DIR:-target}"/release/libbare.{so,dylib}; do \
+	    if [ -f "$$library" ]; then cp "$$library" "benches/bare$$suffix"; fi; \
+	done
+	@touch $@
+
+.PHONY: bench
+bench: develop $(BARE) ## Measure the engine beside the bare call, as ratios (BENCH="--only chain" for less)
+	$(BIN)/python -m benches.ratios --json benches/results/ratios.json $(BENCH)
+
+.PHONY: bench-growth
+bench-growth: develop ## What grows with what: cost per hop, memory; and the time of the import
+	$(BIN)/python -m benches.growth --out benches/results $(BENCH)
+
+.PHONY: bench-times
+bench-times: develop $(BARE) ## Absolute times of the same cases, by pytest-benchmark
+	$(BIN)/python -m pytest benches/test_times.py --benchmark-columns=min,median,iqr,rounds $(BENCH)
+
+.PHONY: bench-counts
+bench-counts: develop ## CPU instructions of the core cases, compared with those kept (BENCH=--update keeps them)
+	@command -v valgrind >/dev/null || { echo "make: no valgrind on PATH, which counts the instructions; install it" >&2; exit 1; }
+	$(BIN)/python -m benches.counts $(BENCH)
+
+.PHONY: bench-core
+bench-core: ## The scheduler by itself, by criterion
+	cargo bench --locked --package cnstra-core
+
+.PHONY: bench-peers
+bench-peers: $(TOOLS) ## cnstra beside other libraries, in an environment of its own; the page and the plot go to docs
+	$(BIN)/python -m venv .venvs/peers
+	.venvs/peers/bin/python -m pip install --quiet --disable-pip-version-check -r benches/peers/requirements.txt
+	$(MAKE) wheel
+	.venvs/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+	    "$$(ls -t dist/*.whl | head -n 1)"
+	.venvs/peers/bin/python benches/peers/compare.py --out docs/benchmarks
+
 # --- Distribution
 
 .PHONY: wheel
@@ -131,6 +176,6 @@ check-wheel: $(TOOLS) ## Build sdist, then the wheel from it, and try the wheel 
 
 .PHONY: clean
 clean: ## Remove everything that was built, environments included
-	rm -rf .venv .venvs target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks
-	rm -f python/cnstra/_native*.so python/cnstra/_native*.pyd
-	find python tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf .venv .venvs target dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks benches/results
+	rm -f python/cnstra/_native*.so python/cnstra/_native*.pyd benches/bare*.so
+	find benches python tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -17,6 +17,10 @@ def _resident() -> int:
     return int(_PAGES.read_text().split()[1]) * 4096 if _PAGES.exists() else 0
 
 
+# The interpreter remembers look-ups, thousands of them, with the names that were looked up.
+_forget_lookups: Callable[[], object] = getattr(sys, "_clear_internal_caches", None) or sys._clear_type_cache
+
+
 def assert_flat(work: Callable[[int], object], times: int, *, warm_up: int = 2_000, megabytes: int = 8) -> None:
     """Do the work many times, and find no Python object and no megabytes more than before.
 
@@ -28,8 +32,10 @@ def assert_flat(work: Callable[[int], object], times: int, *, warm_up: int = 2_0
     """
     work(warm_up)
     gc.collect()
+    _forget_lookups()
     blocks, resident = sys.getallocatedblocks(), _resident()
     work(times)
     gc.collect()
+    _forget_lookups()
     assert sys.getallocatedblocks() - blocks < max(times // 100, 200)
     assert _resident() - resident < megabytes * 2**20

@@ -1,8 +1,17 @@
-//! The bare loop: handlers called one after the other, and nothing around them but what it takes to get at the payload
-//! of a signal. What the engine costs is what it takes longer than this.
+//! The bare loop: handlers called one after the other by native code, and nothing around them but what it takes to get at
+//! the payload of a signal. What the engine costs is what it takes longer than this.
 //!
-//! It has no queue, no graph, no check of what a handler may emit, and takes the payload out of the signal's memory: an
-//! attribute look-up would be dearer than the whole loop, and would flatter the engine.
+//! | here | what of the engine is measured against it |
+//! |---|---|
+//! | [`Unwrapper::chain`] | a chain: each handler gets the payload of the signal that the one before it returned |
+//! | [`fan_out`] | a fan-out: all handlers get one payload |
+//! | [`repeat`] | a run of one sink: one handler, again and again |
+//! | [`repeat_one`] | nothing: it calls `stimulate` for the last case, so that both are called from native code |
+//!
+//! It has no queue, no graph, no counters, and no check of what a handler may emit. It calls handlers as the engine
+//! does, through the same wrappers of PyO3 and with both arguments on the stack, and it does the same with results: one
+//! that is an error ends the loop. The payload it reads from the memory of the signal: an attribute look-up from outside
+//! would be dearer than all the rest of the loop, and would flatter the engine, which knows its own signals from inside.
 #![allow(unsafe_code, reason = "it reads a field of another module's object, which is what makes it bare")]
 
 use pyo3::exceptions::{PyTypeError, PyValueError};
@@ -45,7 +54,8 @@ impl Unwrapper {
         }
     }
 
-    /// Call each handler with the payload of the signal that the one before it returned, and with its axon.
+    /// Call each handler with the payload of the signal that the one before it returned, and with its axon; return the
+    /// payload of the last.
     fn chain(
         &self,
         handlers: &Bound<'_, PyList>,
@@ -63,7 +73,7 @@ impl Unwrapper {
     }
 }
 
-/// Call each handler with the same payload and with its axon; each returns None.
+/// Call each handler with the same payload and with its axon; each returns None. Return how many there were.
 #[pyfunction]
 fn fan_out(handlers: &Bound<'_, PyList>, axons: &Bound<'_, PyList>, payload: &Bound<'_, PyAny>) -> PyResult<usize> {
     let handlers: Vec<_> = handlers.iter().collect();
@@ -76,7 +86,7 @@ fn fan_out(handlers: &Bound<'_, PyList>, axons: &Bound<'_, PyList>, payload: &Bo
     Ok(handlers.len())
 }
 
-/// Call one handler, `times` times.
+/// Call one handler, `times` times; it returns None. Return `times`.
 #[pyfunction]
 fn repeat(
     handler: &Bound<'_, PyAny>,
@@ -92,8 +102,7 @@ fn repeat(
     Ok(times)
 }
 
-/// Call anything with one argument, `times` times, and drop what it returns: so that what is measured against `repeat` is
-/// called from a native loop too.
+/// Call anything with one argument, `times` times, and drop what it returns. Return `times`.
 #[pyfunction]
 fn repeat_one(call: &Bound<'_, PyAny>, argument: &Bound<'_, PyAny>, times: usize) -> PyResult<usize> {
     for _ in 0..times {
@@ -106,7 +115,5 @@ fn repeat_one(call: &Bound<'_, PyAny>, argument: &Bound<'_, PyAny>, times: usize
 #[pymodule]
 mod bare {
     #[pymodule_export]
-    use super::Unwrapper;
-    #[pymodule_export]
-    use super::{fan_out, repeat, repeat_one};
+    use super::{Unwrapper, fan_out, repeat, repeat_one};
 }

@@ -141,6 +141,23 @@ impl<S, E> Run<S, E> {
         run
     }
 
+    /// Whether it has ended and has nothing left of a run in it, so that it can be renewed.
+    #[inline]
+    pub fn is_spent(&self) -> bool {
+        self.phase == Phase::Ended && self.rare.is_none() && self.current.is_none() && self.queue.is_empty()
+    }
+
+    /// Make a spent run one that has not begun, on the same graph: what [`Run::new`] would, without the writing.
+    #[inline]
+    pub fn renew(&mut self, concurrency: Option<u32>) {
+        debug_assert!(self.is_spent(), "only what has nothing in it can be renewed");
+        self.phase = Phase::Idle;
+        (self.fed, self.aborted, self.cancelled) = (false, false, false);
+        self.concurrency = concurrency.unwrap_or(u32::MAX);
+        self.last_number = 0;
+        (self.pending, self.active) = (0, 0);
+    }
+
     fn rare(&mut self) -> &mut Rare<S, E> {
         self.rare.get_or_insert_with(Box::default)
     }
@@ -169,6 +186,21 @@ impl<S, E> Run<S, E> {
             self.rare().joins.expect(graph.reach_of(graph.neuron_of(dendrite)), graph.join_of(dendrite));
         }
         Activation { number: self.last_number, cause, hop, dendrite, signal, joined: None }
+    }
+
+    /// Make room for that many activations that are about to be appended.
+    pub fn expect(&mut self, more: usize) {
+        self.queue.reserve(more);
+    }
+
+    /// Reserve and append at once, in a graph without joins: `reserve` and `append` of an entry.
+    #[inline(always)]
+    pub fn append_entry(&mut self, graph: &Graph, dendrite: DendriteId, signal: S, hop: u32) {
+        debug_assert_eq!(graph.joins(), 0, "where there are joins, all are reserved before the first is appended");
+        self.last_number += 1;
+        self.pending += 1;
+        let number = self.last_number;
+        self.queue.push(Queued::Activation(Activation { number, cause: 0, hop, dendrite, signal, joined: None }));
     }
 
     /// Append a reserved activation to the queue; what is for a join is held instead, until its time has come (S25).

@@ -6,12 +6,13 @@ use crate::grants::release;
 use crate::names;
 use crate::state::Outcome;
 use crate::stimulation::Stimulation;
-use cnstra_core::Phase;
+use cnstra_core::{Left, Phase};
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::time::Instant;
 
 /// Nothing more is entered.
+#[inline(never)]
 pub(crate) fn abort_here(stim: &Bound<'_, Stimulation>, reason: Option<Py<PyAny>>, timed_out: bool) -> PyResult<()> {
     let py = stim.py();
     let controller = {
@@ -122,12 +123,15 @@ pub(crate) fn end(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     end_slowly(stim)
 }
 
+#[inline(never)]
 fn end_slowly(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
     let (left, in_worker) = {
         let mut state = this.lock(py);
-        let left = state.run.end(&engine.graph, |cargo| cargo.clone_ref(py));
+        // Only what is cut short leaves something behind.
+        let left =
+            if state.run.aborted { state.run.end(&engine.graph, |cargo| cargo.clone_ref(py)) } else { Left::default() };
         let workers = &state.more().workers;
         let in_worker: Vec<bool> = left.suspended.iter().map(|(_, number)| workers.contains(number)).collect();
         (left, in_worker)

@@ -37,6 +37,13 @@ pub(crate) fn announce_entry(stim: &Bound<'_, Stimulation>, signals: &[Py<Signal
         }
         return Ok(());
     }
+    announce_entry_aloud(stim, signals)
+}
+
+#[inline(never)]
+fn announce_entry_aloud(stim: &Bound<'_, Stimulation>, signals: &[Py<Signal>]) -> PyResult<()> {
+    let (py, this) = (stim.py(), stim.get());
+    let engine = this.engine.get();
     let signals: Vec<_> = (signals.iter())
         .map(|signal| (signal.clone_ref(py).into_bound(py), engine.number_of(&signal.get().collateral)))
         .collect();
@@ -68,6 +75,7 @@ pub(crate) fn announce(
     Ok(())
 }
 
+#[inline(never)]
 fn respond(
     stim: &Bound<'_, Stimulation>,
     answered: Option<&Answered>,
@@ -240,15 +248,20 @@ fn listener_failed(stim: &Bound<'_, Stimulation>, error: PyErr, kind: &str) -> P
 }
 
 /// The turn is over: announce the batch boundary (S7).
+#[inline]
 pub(crate) fn drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
-    let (py, this) = (stim.py(), stim.get());
+    let this = stim.get();
     let engine = this.engine.get();
     if engine.auto_cleanup && this.options().context_store.is_none() {
         clean_contexts(stim)?;
     }
-    if this.options().on_drain.is_none() && engine.drain_listeners.is_empty() {
-        return Ok(());
-    }
+    if this.options().on_drain.is_none() && engine.drain_listeners.is_empty() { Ok(()) } else { tell_drain(stim) }
+}
+
+#[inline(never)]
+fn tell_drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
+    let (py, this) = (stim.py(), stim.get());
+    let engine = this.engine.get();
     let global = engine.drain_listeners.snapshot(py);
     let local = this.options().on_drain.iter();
     let listeners: Vec<&Py<PyAny>> = local.chain(global.iter().map(|(_, listener)| &**listener)).collect();
@@ -277,6 +290,7 @@ pub(crate) fn drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
 }
 
 /// S15: at the end of a turn, drop the values of neurons that nothing unfinished can reach.
+#[inline(never)]
 fn clean_contexts(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let Some(store) = this.store_if_made() else { return Ok(()) };

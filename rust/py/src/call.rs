@@ -1,10 +1,12 @@
 //! The raw calls: what PyO3 has no safe wrapper for. Every one is checked for an error before anything else happens.
 #![allow(unsafe_code, reason = "the one file of raw calls; each has its own reason")]
 
+use crate::stimulation::Stimulation;
 use pyo3::exceptions::{PyStopIteration, PySystemError};
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{ffi, intern};
+use std::cell::Cell;
 
 /// The current context (`contextvars`), copied.
 pub(crate) fn copy_context(py: Python<'_>) -> PyResult<Bound<'_, PyAny>> {
@@ -102,4 +104,52 @@ fn raised(py: Python<'_>) -> PyErr {
 pub(crate) fn is_coroutine(value: &Bound<'_, PyAny>) -> bool {
     // SAFETY: the thread is attached, and it is an object.
     unsafe { ffi::PyCoro_CheckExact(value.as_ptr()) != 0 }
+}
+
+thread_local! {
+    /// The handler that this thread is in, the innermost one.
+    static INNERMOST: Cell<*const Driven> = const { Cell::new(std::ptr::null()) };
+}
+
+/// A handler of a run on this thread's stack, and the one below it.
+struct Driven {
+    run: *mut ffi::PyObject,
+    number: u64,
+    outer: *const Self,
+}
+
+/// Call something while this thread is in a handler of a run. The number is 0 for a run whose turn it drives: its handler
+/// is whatever that run has on the stack.
+///
+/// A list on the stack, since every turn is entered here, and hardly anybody ever looks.
+#[inline]
+pub(crate) fn drive<T>(run: &Bound<'_, Stimulation>, number: u64, call: impl FnOnce() -> T) -> T {
+    /// Put back also if the call unwinds.
+    struct Leave(*const Driven);
+    impl Drop for Leave {
+        #[inline]
+        fn drop(&mut self) {
+            INNERMOST.set(self.0);
+        }
+    }
+    let driven = Driven { run: run.as_ptr(), number, outer: INNERMOST.get() };
+    let _leave = Leave(driven.outer);
+    INNERMOST.set(&raw const driven);
+    call()
+}
+
+/// The handlers that this thread is in, the innermost last.
+pub(crate) fn driving(py: Python<'_>) -> Vec<(Bound<'_, Stimulation>, u64)> {
+    let mut found = Vec::new();
+    let mut next = INNERMOST.get();
+    // SAFETY: what the list names is on this thread's stack below us, in `drive`, which takes it off before it returns;
+    // and its caller holds the run.
+    while let Some(driven) = unsafe { next.as_ref() } {
+        // SAFETY: as above; it was a run when it was put there.
+        let run = unsafe { Bound::from_borrowed_ptr(py, driven.run).cast_into_unchecked::<Stimulation>() };
+        found.push((run, driven.number));
+        next = driven.outer;
+    }
+    found.reverse();
+    found
 }

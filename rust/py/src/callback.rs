@@ -1,8 +1,7 @@
 //! What event loops, worker threads and timers call.
 
 use crate::abort;
-use crate::begin::Driving;
-use crate::call::is_coroutine;
+use crate::call::{drive, is_coroutine};
 use crate::carrier::{Carrier, Settled};
 use crate::feed::{self, Job, Where};
 use crate::grants::release;
@@ -83,8 +82,8 @@ impl Callback {
             Kind::Offloaded { called, arguments } => {
                 let handler = &stim.get().engine.get().handlers[called.dendrite as usize];
                 // A run that the worker starts and waits for is awaited by this activation.
-                let _driving = Driving::push(stim, called.number);
-                return handler.call.call1(py, arguments.bind(py)).map(Some);
+                let call = || handler.call.call1(py, arguments.bind(py));
+                return drive(stim, called.number, call).map(Some);
             }
             Kind::Worker { called, entered } => {
                 let error = arguments.get_item(1)?;

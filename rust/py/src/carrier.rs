@@ -16,7 +16,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyTuple;
 use pyo3::{IntoPyObjectExt, PyTraverseError, intern};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 /// Who is to be told that what is carried has ended.
 pub(crate) enum Settled {
@@ -29,6 +29,8 @@ pub(crate) enum Settled {
 /// What a carrier has got, all of it gone when that has ended.
 #[derive(Default)]
 struct Load {
+    /// The carrier is its coroutine: a cycle for as long as there is something to be done.
+    task: Option<Py<PyAny>>,
     coroutine: Option<Py<PyAny>>,
     context: Option<Py<PyAny>>,
     /// What the first step yielded, until the task's first pass.
@@ -44,7 +46,6 @@ struct Load {
 #[pyclass(frozen, weakref, module = "cnstra")]
 pub(crate) struct Carrier {
     starter: Py<Starter>,
-    task: OnceLock<Py<PyAny>>,
     load: Guarded<Load>,
 }
 
@@ -52,17 +53,16 @@ impl Carrier {
     /// A spare, with its task.
     pub(crate) fn make<'py>(starter: &Bound<'py, Starter>) -> PyResult<Bound<'py, Self>> {
         let py = starter.py();
-        let carrier =
-            Self { starter: starter.clone().unbind(), task: OnceLock::new(), load: Guarded::new(Load::default()) };
+        let carrier = Self { starter: starter.clone().unbind(), load: Guarded::new(Load::default()) };
         let carrier = Bound::new(py, carrier)?;
         let task = starter.get().task(&carrier)?;
-        let _ = carrier.get().task.set(task.unbind());
+        carrier.get().load.lock(py).task = Some(task.unbind());
         Ok(carrier)
     }
 
     pub(crate) fn task<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let task = self.task.get().map(|task| task.bind(py).clone());
-        task.ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("a carrier has no task yet"))
+        let task = self.load.lock(py).task.as_ref().map(|task| task.bind(py).clone());
+        task.ok_or_else(|| pyo3::exceptions::PyRuntimeError::new_err("a carrier has no task any more"))
     }
 
     pub(crate) fn is_over(&self, py: Python<'_>) -> bool {
@@ -293,9 +293,8 @@ impl Carrier {
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
         visit.call(&self.starter)?;
-        visit.call(self.task.get())?;
         let Some(load) = self.load.look(&visit) else { return Ok(()) };
-        for value in [&load.coroutine, &load.context, &load.first] {
+        for value in [&load.task, &load.coroutine, &load.context, &load.first] {
             visit.call(value)?;
         }
         if let Some((run, _)) = &load.owner {
@@ -316,6 +315,9 @@ impl Carrier {
         let mut load = self.load.lock(py);
         if load.coroutine.is_none() {
             load.over = true;
+            let task = load.task.take();
+            drop(load);
+            drop(task);
             return Some(None);
         }
         load.first.take().map(|first| Some(first.into_bound(py)))

@@ -1,5 +1,6 @@
 //! From neurons to a graph: numbers for objects, and the errors of rule S1 with their names.
 
+use crate::addresses::ByAddress;
 use crate::engine::NeuronSlots;
 use crate::guarded::Guarded;
 use crate::handler::Handler;
@@ -12,6 +13,7 @@ use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyString, PyTuple};
 use std::collections::HashMap;
+use std::hash::BuildHasherDefault;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Everything about a CNS that does not change once it is made.
@@ -21,9 +23,9 @@ pub(crate) struct Compiled {
     pub(crate) handlers: Vec<Handler>,
     pub(crate) slots: Vec<Guarded<NeuronSlots>>,
     pub(crate) neurons: Py<PyTuple>,
-    pub(crate) neuron_numbers: HashMap<usize, u32>,
+    pub(crate) neuron_numbers: ByAddress<u32>,
     pub(crate) collaterals: Vec<Py<Collateral>>,
-    pub(crate) collateral_numbers: HashMap<usize, u32>,
+    pub(crate) collateral_numbers: ByAddress<u32>,
     pub(crate) first_dendrite: Vec<DendriteId>,
 }
 
@@ -56,7 +58,7 @@ pub(crate) fn compile(
         graph,
         handlers: Vec::new(),
         slots: Vec::new(),
-        neuron_numbers: HashMap::with_capacity(neurons.len()),
+        neuron_numbers: ByAddress::with_capacity_and_hasher(neurons.len(), BuildHasherDefault::default()),
         collaterals: collaterals.objects,
         collateral_numbers: collaterals.numbers,
         first_dendrite: Vec::with_capacity(neurons.len()),
@@ -140,7 +142,7 @@ fn check_neurons<'py>(py: Python<'py>, neurons: &Bound<'py, PyAny>) -> PyResult<
 #[derive(Default)]
 struct Collaterals {
     objects: Vec<Py<Collateral>>,
-    numbers: HashMap<usize, u32>,
+    numbers: ByAddress<u32>,
     /// Where a name was first seen.
     names: HashMap<String, Py<PyAny>>,
 }
@@ -166,7 +168,7 @@ impl Collaterals {
 fn build(neurons: &Bound<'_, PyTuple>, collaterals: &Collaterals) -> PyResult<Graph> {
     let py = neurons.py();
     let mut builder = GraphBuilder::new(count(collaterals.objects.len())?);
-    let mut joins: HashMap<usize, u32> = HashMap::new();
+    let mut joins: ByAddress<u32> = ByAddress::default();
     for neuron in neurons {
         builder.neuron();
         for collateral in neuron.getattr(intern!(py, "_emits"))?.try_iter()? {

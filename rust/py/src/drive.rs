@@ -5,31 +5,29 @@
 
 use crate::abort::{abort_here, cancel_here, check_deadline, end, give_up};
 use crate::announce::{announce_entry, drain};
-use crate::begin::Driving;
-use crate::call::Entered;
+use crate::call::{self, Entered};
 use crate::engine::Holder;
 use crate::enter::{enter, finish_task, finish_worker};
 use crate::feed::Job;
 use crate::grants::{self, held_by};
-use crate::handler::Called;
+use crate::handler::{Called, Handler};
 use crate::names;
 use crate::settle::refuse;
 use crate::state::Entry;
 use crate::stimulation::Stimulation;
-use crate::task::{Cargo, Found, reserve_all};
-use cnstra_core::Taken;
+use crate::task::{Cargo, append_tasks};
+use cnstra_core::{Run, Taken};
 use pyo3::intern;
 use pyo3::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Run a turn that has begun, in the run's context, and further ones while drain listeners feed the run.
-pub(crate) fn turn(stim: &Bound<'_, Stimulation>, entry: Option<&Entry>) -> PyResult<()> {
+pub(crate) fn turn(stim: &Bound<'_, Stimulation>, entry: Option<Entry<'_>>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let driven = {
-        let _entered = Entered::enter(this.context.bind(py))?;
-        let _driving = Driving::push(stim, 0);
+        let _entered = Entered::enter(this.context(py))?;
         // Boxed: an error is five words to be moved, and there is none.
-        catch_unwind(AssertUnwindSafe(|| turns(stim, entry).map_err(Box::new)))
+        catch_unwind(AssertUnwindSafe(|| call::drive(stim, 0, || turns(stim, entry)).map_err(Box::new)))
     };
     match driven {
         Ok(driven) => {
@@ -51,7 +49,7 @@ pub(crate) fn turn(stim: &Bound<'_, Stimulation>, entry: Option<&Entry>) -> PyRe
     }
 }
 
-fn turns(stim: &Bound<'_, Stimulation>, mut entry: Option<&Entry>) -> PyResult<()> {
+fn turns(stim: &Bound<'_, Stimulation>, mut entry: Option<Entry<'_>>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let mut fatal: Option<PyErr> = None;
     // What has settled is still announced, then the error goes on to whoever drives; but nothing more is entered.
@@ -82,7 +80,7 @@ fn turns(stim: &Bound<'_, Stimulation>, mut entry: Option<&Entry>) -> PyResult<(
     }
 }
 
-fn dispatch(stim: &Bound<'_, Stimulation>, entry: Option<&Entry>) -> PyResult<()> {
+fn dispatch(stim: &Bound<'_, Stimulation>, entry: Option<Entry<'_>>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
     this.lock(py).run.begin_turn();
@@ -113,15 +111,12 @@ fn dispatch(stim: &Bound<'_, Stimulation>, entry: Option<&Entry>) -> PyResult<()
             refuse(stim, called, error)?;
             continue;
         };
-        if let (Some(slots), false) = (handler.slots, has_slot) {
-            // In one step with the run's own book-keeping: a grant from another thread finds the activation waiting.
-            let ticket = engine.slots[slots as usize].lock(py).acquire(Holder::new(stim, number), || ());
-            if let Some(ticket) = ticket {
-                state.run.wait(ticket);
+        if handler.slots.is_some() && !has_slot {
+            // Locked as the run is: a grant from another thread finds the activation waiting.
+            let waits = wait_for_slot(stim, &mut state.run, handler, number);
+            if waits {
                 drop(state);
-                if this.is_awaited(py) && is_doomed(stim, slots)? {
-                    grants::doom(stim, number)?;
-                }
+                look_for_deadlock(stim, handler, number)?;
                 continue;
             }
         }
@@ -133,26 +128,46 @@ fn dispatch(stim: &Bound<'_, Stimulation>, entry: Option<&Entry>) -> PyResult<()
     }
 }
 
-fn is_doomed(stim: &Bound<'_, Stimulation>, slots: u32) -> PyResult<bool> {
-    let py = stim.py();
-    let holders = held_by(py, stim.get().engine.get(), slots)?;
-    names::deadlock(py)?.getattr(intern!(py, "is_doomed"))?.call1((stim, holders))?.is_truthy()
+/// Whether the current activation has to wait for a slot of its neuron (S12).
+#[inline(never)]
+fn wait_for_slot(
+    stim: &Bound<'_, Stimulation>,
+    run: &mut Run<Cargo, Py<PyAny>>,
+    handler: &Handler,
+    number: u64,
+) -> bool {
+    let Some(slots) = handler.slots else { return false };
+    let slots = &stim.get().engine.get().slots[slots as usize];
+    let ticket = slots.lock(stim.py()).acquire(Holder::new(stim, number), || ());
+    if let Some(ticket) = ticket {
+        run.wait(ticket);
+    }
+    ticket.is_some()
 }
 
-fn enter_run(stim: &Bound<'_, Stimulation>, entry: &Entry) -> PyResult<()> {
-    match entry {
-        Entry::Signal(signal) => announce_entry(stim, std::slice::from_ref(signal)),
-        Entry::Signals(signals) => announce_entry(stim, signals),
-        Entry::Tasks(tasks) => {
-            let (py, this) = (stim.py(), stim.get());
-            let engine = this.engine.get();
-            let found = tasks.iter().map(|task| Found::of(engine, task.bind(py))).collect::<PyResult<Vec<_>>>()?;
-            reserve_all(&mut this.lock(py).run, engine, found);
-            Ok(())
+/// It waits: if that would be for ever, it fails.
+#[inline(never)]
+fn look_for_deadlock(stim: &Bound<'_, Stimulation>, handler: &Handler, number: u64) -> PyResult<()> {
+    let (py, this) = (stim.py(), stim.get());
+    if let Some(slots) = handler.slots
+        && this.is_awaited(py)
+    {
+        let holders = held_by(py, this.engine.get(), slots)?;
+        if names::deadlock(py)?.getattr(intern!(py, "is_doomed"))?.call1((stim, holders))?.is_truthy()? {
+            grants::doom(stim, number)?;
         }
+    }
+    Ok(())
+}
+
+fn enter_run(stim: &Bound<'_, Stimulation>, entry: Entry<'_>) -> PyResult<()> {
+    match entry {
+        Entry::Signals(signals) => announce_entry(stim, signals),
+        Entry::Tasks(tasks) => append_tasks(stim, tasks.bind(stim.py())),
     }
 }
 
+#[inline(never)]
 fn process(stim: &Bound<'_, Stimulation>, job: Job) -> PyResult<()> {
     match job {
         Job::Abort(reason) => abort_here(stim, reason, false),

@@ -1,5 +1,6 @@
 //! The engine: compiles neurons to a graph, starts runs on it and keeps the listeners that hear them all.
 
+use crate::addresses::ByAddress;
 use crate::begin::begin;
 use crate::compile::{Compiled, compile};
 use crate::guarded::Guarded;
@@ -8,9 +9,10 @@ use crate::listeners::{Listeners, Remover, check_listener};
 use crate::names;
 use crate::options::Options;
 use crate::signal::{Collateral, Signal};
-use crate::state::Entry;
+use crate::state::{Entry, Spares};
 use crate::stimulation::Stimulation;
-use cnstra_core::{DendriteId, Graph, Slots, UNKNOWN};
+use crate::task::task_fields;
+use cnstra_core::{DendriteId, Graph, Slots};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
@@ -68,9 +70,10 @@ pub(crate) struct Engine {
     pub(crate) drain_listeners: Listeners,
     pub(crate) neurons: Py<PyTuple>,
     /// Numbers of neurons and collaterals by the address of the object, which is held here.
-    pub(crate) neuron_numbers: HashMap<usize, u32>,
-    collateral_numbers: HashMap<usize, u32>,
+    pub(crate) neuron_numbers: ByAddress<u32>,
+    collateral_numbers: ByAddress<u32>,
     collaterals: Vec<Py<Collateral>>,
+    pub(crate) spares: Guarded<Spares>,
     /// The first dendrite of each neuron.
     first_dendrite: Vec<DendriteId>,
 }
@@ -85,30 +88,13 @@ impl Engine {
             .or_else(|| self.collateral_numbers.get(&(collateral.as_ptr() as usize)).copied())
     }
 
-    /// The dendrite that a task means, `UNKNOWN` if this graph has none (S17).
-    pub(crate) fn find(&self, task: &Bound<'_, PyAny>) -> PyResult<DendriteId> {
-        let py = task.py();
-        let neuron = task.getattr(intern!(py, "neuron"))?;
-        let signal = task.getattr(intern!(py, "signal"))?;
-        let wanted: usize = task.getattr(intern!(py, "dendrite"))?.extract().unwrap_or(usize::MAX);
-        let Some(&number) = self.neuron_numbers.get(&(neuron.as_ptr() as usize)) else { return Ok(UNKNOWN) };
-        let signal = signal.cast::<Signal>()?.get();
-        let first = self.first_dendrite[number as usize] as usize;
-        let end = self.first_dendrite.get(number as usize + 1).map_or(self.handlers.len(), |&next| next as usize);
-        let found = (first..end).filter(|&at| self.handlers[at].collateral.is(&signal.collateral)).nth(wanted);
-        let Some(found) = found else { return Ok(UNKNOWN) };
-        let joined = task.getattr(intern!(py, "joined"))?.cast_into::<PyTuple>()?;
-        if !joined.is_empty() {
-            if !self.handlers[found].is_join {
-                return Ok(UNKNOWN);
-            }
-            for part in &joined {
-                if self.find(&part)? == UNKNOWN {
-                    return Ok(UNKNOWN);
-                }
-            }
-        }
-        Ok(DendriteId::try_from(found).unwrap_or(UNKNOWN))
+    /// The dendrite of a neuron that a task means: the so-manieth of those on the signal's collateral.
+    #[inline]
+    pub(crate) fn find(&self, neuron: &Bound<'_, PyAny>, signal: &Signal, place: usize) -> Option<DendriteId> {
+        let number = *self.neuron_numbers.get(&(neuron.as_ptr() as usize))?;
+        let first = self.first_dendrite[number as usize];
+        let end = self.first_dendrite.get(number as usize + 1).copied().or(u32::try_from(self.handlers.len()).ok())?;
+        (first..end).filter(|&at| self.handlers[at as usize].collateral.is(&signal.collateral)).nth(place)
     }
 
     /// Those of the neurons named that no activation of these dendrites can reach (S15).
@@ -153,29 +139,33 @@ pub(crate) fn items<'py>(value: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyA
     value.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect())
 }
 
-pub(crate) fn check_tasks<'py>(py: Python<'py>, tasks: &Bound<'py, PyAny>) -> PyResult<Vec<Bound<'py, PyAny>>> {
-    let kind = names::stimulation(py)?.getattr(intern!(py, "ActivationTask"))?;
-    let Some(items) = items(tasks) else { return Err(names::fault(py, "not_a_task", (tasks,))) };
-    match items.iter().find(|item| !item.get_type().is(&kind)) {
+/// What a call was given as tasks, each of which is one.
+pub(crate) fn check_tasks<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+    let py = tasks.py();
+    let tasks = match tasks.cast::<PyList>() {
+        Ok(list) => list.to_tuple(),
+        Err(_) => tasks.cast::<PyTuple>().map_err(|_| names::fault(py, "not_a_task", (tasks,)))?.clone(),
+    };
+    let kind = task_fields(py)?.kind(py);
+    match tasks.iter_borrowed().find(|item| !item.is_exact_instance(kind)) {
         Some(wrong) => Err(names::fault(py, "not_a_task", (wrong,))),
-        None => Ok(items),
+        None => Ok(tasks),
     }
 }
 
-fn check_signals(signal: &Bound<'_, PyAny>) -> PyResult<Entry> {
-    if let Ok(signal) = signal.cast_exact::<Signal>() {
-        return Ok(Entry::Signal(signal.clone().unbind()));
+/// What a call was given as signals, each of which is one.
+#[inline(never)]
+fn check_signals(signals: &Bound<'_, PyAny>) -> PyResult<Vec<Py<Signal>>> {
+    let py = signals.py();
+    if let Ok(signal) = signals.cast_exact::<Signal>() {
+        return Ok(vec![signal.clone().unbind()]);
     }
-    let py = signal.py();
-    let Some(items) = items(signal) else { return Err(names::fault(py, "not_a_signal", (signal,))) };
-    let mut signals = Vec::with_capacity(items.len());
-    for item in items {
-        match item.cast_into_exact::<Signal>() {
-            Ok(signal) => signals.push(signal.unbind()),
-            Err(error) => return Err(names::fault(py, "not_a_signal", (error.into_inner(),))),
-        }
-    }
-    Ok(Entry::Signals(signals))
+    let Some(items) = items(signals) else { return Err(names::fault(py, "not_a_signal", (signals,))) };
+    let one = |item: Bound<'_, PyAny>| match item.cast_into_exact::<Signal>() {
+        Ok(signal) => Ok(signal.unbind()),
+        Err(error) => Err(names::fault(py, "not_a_signal", (error.into_inner(),))),
+    };
+    items.into_iter().map(one).collect()
 }
 
 #[pymethods]
@@ -219,6 +209,7 @@ impl Engine {
             neuron_numbers,
             collaterals,
             collateral_numbers,
+            spares: Guarded::default(),
             first_dendrite,
         })
     }
@@ -253,7 +244,17 @@ impl Engine {
         afferent_path: Option<&Bound<'py, PyAny>>,
         stimulation_context: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, Stimulation>> {
-        let entry = check_signals(signal)?;
+        let (one, several);
+        let signals = match signal.cast_exact::<Signal>() {
+            Ok(signal) => {
+                one = signal.as_unbound();
+                std::slice::from_ref(one)
+            }
+            Err(_) => {
+                several = check_signals(signal)?;
+                &several
+            }
+        };
         let given = [
             on_response,
             on_drain,
@@ -271,7 +272,7 @@ impl Engine {
             _ => Some(Options::of_keywords(given)?),
         };
         let stim = Stimulation::make(slf, options)?;
-        begin(&stim, entry)?;
+        begin(&stim, Entry::Signals(signals))?;
         Ok(stim)
     }
 
@@ -284,9 +285,9 @@ impl Engine {
         tasks: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Stimulation>> {
-        let entry = Entry::Tasks(check_tasks(slf.py(), tasks)?.into_iter().map(Bound::unbind).collect());
+        let tasks = check_tasks(tasks)?;
         let stim = Stimulation::make(slf, Options::of_dict("activate", options)?)?;
-        begin(&stim, entry)?;
+        begin(&stim, Entry::Tasks(tasks.as_unbound()))?;
         Ok(stim)
     }
 
@@ -300,9 +301,9 @@ impl Engine {
         signal: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Stimulation>> {
-        let entry = check_signals(signal)?;
+        let signals = check_signals(signal)?;
         let stim = Stimulation::make(slf, Options::of_dict("stimulate", options)?)?;
-        stim.get().lock(slf.py()).more().entry = Some(entry);
+        stim.get().lock(slf.py()).more().entry = Some(signals);
         Ok(stim)
     }
 

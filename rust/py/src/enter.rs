@@ -26,10 +26,12 @@ pub(crate) fn enter<'py>(
 ) -> PyResult<()> {
     if handler.is_plain {
         match handler.invoke(stim, signal, called) {
-            Ok(value) if value.is_none() || value.is_exact_instance_of::<Signal>() => {
-                settle_signal(stim, handler, called, value)
-            }
-            result => conclude(stim, handler, called, None, result),
+            Ok(value) if value.is_none() => settle_signal(stim, handler, called, None),
+            Ok(value) => match value.cast_into_exact::<Signal>() {
+                Ok(signal) => settle_signal(stim, handler, called, Some(signal)),
+                Err(other) => conclude(stim, handler, called, None, Ok(other.into_inner())),
+            },
+            Err(error) => conclude(stim, handler, called, None, Err(error)),
         }
     } else {
         enter_slowly(stim, handler, signal, called)
@@ -37,6 +39,7 @@ pub(crate) fn enter<'py>(
 }
 
 /// The same for what takes more than a call.
+#[inline(never)]
 fn enter_slowly<'py>(
     stim: &Bound<'py, Stimulation>,
     handler: &Handler,
@@ -59,6 +62,7 @@ fn enter_slowly<'py>(
 }
 
 /// A handler came back on the stack on which it was entered.
+#[inline(never)]
 fn conclude<'py>(
     stim: &Bound<'py, Stimulation>,
     handler: &Handler,
@@ -204,9 +208,6 @@ pub(crate) fn finish_task(stim: &Bound<'_, Stimulation>, called: Called, ended: 
             names::fault(py, "max_duration", (&handler.name, handler.collateral_name(), limit))
         }
         (_, How::Returned) => {
-            if value.is_none() || value.is_exact_instance_of::<Signal>() {
-                return settle_signal(stim, handler, called, value);
-            }
             return settle(stim, handler, called, Ok(value));
         }
         _ => PyErr::from_value(value),

@@ -35,6 +35,12 @@ pub(crate) struct Guarded<T>(Mutex<T>);
 #[cfg(not(Py_GIL_DISABLED))]
 unsafe impl<T: Send> Sync for Guarded<T> {}
 
+impl<T: Default> Default for Guarded<T> {
+    fn default() -> Self {
+        Self::new(T::default())
+    }
+}
+
 /// Access to it, for one step.
 pub(crate) struct Guard<'a, 'py, T> {
     #[cfg(not(Py_GIL_DISABLED))]
@@ -65,6 +71,14 @@ impl<T> Guarded<T> {
         // A panic leaves nothing half done: every critical section is a step on plain data.
         #[cfg(Py_GIL_DISABLED)]
         return Guard { guard: self.0.lock().unwrap_or_else(PoisonError::into_inner), attached: PhantomData };
+    }
+
+    /// Whoever has it for itself needs no lock.
+    pub(crate) fn get_mut(&mut self) -> &mut T {
+        #[cfg(not(Py_GIL_DISABLED))]
+        return self.value.get_mut();
+        #[cfg(Py_GIL_DISABLED)]
+        return self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
     }
 
     /// Take it for the garbage collector, which runs on an attached thread; `None` if a step is going on.

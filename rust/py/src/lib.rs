@@ -7,9 +7,11 @@
 //! - `host` is where a run lives, `starter` and `carrier` how coroutines go on there, `waiter` who awaits a run
 //! - `stimulation` is a run as Python sees it, `state` what changes in it
 //! - `handler`, `signal`, `context`, `response`, `task` and `listeners` are what Python code sees of graphs and runs
-//! - `call` has the raw calls, `guarded` the lock of what runs share; `names` the Python side, looked up once
+//! - `call` has the raw calls, `guarded` the lock of what runs share; `fields` and
+//!   `addresses` what is found without a look-up; `names` the Python side, looked up once
 
 mod abort;
+mod addresses;
 mod announce;
 mod begin;
 mod build_info;
@@ -23,6 +25,7 @@ mod drive;
 mod engine;
 mod enter;
 mod feed;
+mod fields;
 mod grants;
 mod guarded;
 mod handler;

@@ -67,6 +67,7 @@ impl Options {
     ///
     /// # Arguments
     /// - `given`: values, in the order of [`NAMES`]
+    #[inline(never)]
     pub(crate) fn of_keywords(given: [Option<&Bound<'_, PyAny>>; KEYWORDS]) -> PyResult<Box<Self>> {
         let mut options = Box::new(Self::NONE);
         for (name, value) in NAMES.into_iter().zip(given) {

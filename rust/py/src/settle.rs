@@ -78,19 +78,18 @@ pub(crate) fn settle_signal<'py>(
     stim: &Bound<'py, Stimulation>,
     handler: &Handler,
     called: Called,
-    value: Bound<'py, PyAny>,
+    signal: Option<Bound<'py, Signal>>,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
-    let mut heard = None;
-    if let Ok(signal) = value.cast_exact::<Signal>() {
+    let mut collateral = 0;
+    let owns = signal.as_ref().is_none_or(|signal| {
         let number = engine.number_of(&signal.get().collateral);
-        match number {
-            Some(number) if engine.graph.owner_of(number) == Some(handler.number) => heard = Some((number, signal)),
-            _ => return settle(stim, handler, called, Ok(value)),
-        }
-    }
-    if !this.is_quiet() || handler.slots.is_some() {
+        collateral = number.unwrap_or_default();
+        number.is_some_and(|number| engine.graph.owner_of(number) == Some(handler.number))
+    });
+    if !owns || !this.is_quiet() || handler.slots.is_some() {
+        let value = signal.map_or_else(|| py.None().into_bound(py), Bound::into_any);
         return settle(stim, handler, called, Ok(value));
     }
     let mut state = this.lock(py);
@@ -99,10 +98,10 @@ pub(crate) fn settle_signal<'py>(
         return leave_undone(stim, handler, called);
     }
     let settled = take(&mut state.run, called);
-    if let Some((number, signal)) = heard {
+    if let Some(signal) = &signal {
         let cargo = || Cargo::Signal(signal.clone().unbind());
         let copy = |cargo: &Cargo| cargo.clone_ref(py);
-        state.run.emit_now(&engine.graph, number, cargo, called.number, called.hop + 1, copy);
+        state.run.emit_now(&engine.graph, collateral, cargo, called.number, called.hop + 1, copy);
     }
     state.run.leave(&engine.graph, called.dendrite);
     drop(state);
@@ -114,6 +113,7 @@ pub(crate) fn settle_signal<'py>(
 }
 
 /// A handler has finished: take its activation out of the frontier, announce it, append what it caused (S4, S5).
+#[inline(never)]
 pub(crate) fn settle<'py>(
     stim: &Bound<'py, Stimulation>,
     handler: &Handler,
@@ -167,6 +167,7 @@ fn take(run: &mut cnstra_core::Run<Cargo, Py<PyAny>>, called: Called) -> Option<
 }
 
 /// The same, with an error or for listeners.
+#[inline(never)]
 fn settle_aloud<'py>(
     stim: &Bound<'py, Stimulation>,
     handler: &Handler,
@@ -209,6 +210,7 @@ fn settle_aloud<'py>(
 }
 
 /// It was entered but does not count as finished: it stays in the frontier as aborted (S9, S10).
+#[inline(never)]
 pub(crate) fn leave_undone(stim: &Bound<'_, Stimulation>, handler: &Handler, called: Called) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();
@@ -227,6 +229,7 @@ pub(crate) fn leave_undone(stim: &Bound<'_, Stimulation>, handler: &Handler, cal
 
 /// The current activation fails without having been entered: its dendrite is unknown, it lies too far from the entry, or
 /// it would wait for its slot for ever (S12, S14, S17).
+#[inline(never)]
 pub(crate) fn refuse(stim: &Bound<'_, Stimulation>, called: Called, error: Option<Py<PyAny>>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine.get();

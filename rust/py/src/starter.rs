@@ -8,7 +8,7 @@ use crate::feed::{Ended, How};
 use crate::guarded::Guarded;
 use crate::names;
 use crate::stimulation::Stimulation;
-use pyo3::exceptions::PyException;
+use pyo3::exceptions::{PyException, PyKeyError};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
@@ -48,6 +48,8 @@ pub(crate) struct Starter {
     /// What makes a task, but for its coroutine.
     task_type: Py<PyAny>,
     task_options: Py<PyDict>,
+    /// `asyncio.Future` and what makes one, where the loop does nothing else to make one.
+    future: Option<(Py<PyAny>, Py<PyDict>)>,
     current: Current,
     spare: Guarded<Option<Py<Carrier>>>,
 }
@@ -78,22 +80,23 @@ enum Current {
 impl Starter {
     pub(crate) fn new(home: &Bound<'_, PyAny>) -> PyResult<Self> {
         let py = home.py();
-        let tasks = PyModule::import(py, "asyncio.tasks")?;
+        let tasks = PyModule::import(py, intern!(py, "asyncio.tasks"))?;
         let current = match tasks.getattr_opt(intern!(py, "_swap_current_task"))? {
             Some(swap) => Current::Swap(swap.unbind()),
             None => Current::Tasks(tasks.getattr(intern!(py, "_current_tasks"))?.cast_into::<PyDict>()?.unbind()),
         };
         let event_loop = home.getattr(intern!(py, "loop"))?;
         let task_options = PyDict::new(py);
-        task_options.set_item("loop", &event_loop)?;
+        task_options.set_item(intern!(py, "loop"), &event_loop)?;
         // With a name, since asyncio would make one up for each.
-        task_options.set_item("name", "cnstra handler")?;
+        task_options.set_item(intern!(py, "name"), intern!(py, "cnstra handler"))?;
         Ok(Self {
             home: home.clone().unbind(),
-            event_loop: event_loop.unbind(),
-            live: home.getattr("live")?.cast_into::<PyDict>()?.unbind(),
-            task_type: tasks.getattr("Task")?.unbind(),
+            event_loop: event_loop.clone().unbind(),
+            live: home.getattr(intern!(py, "live"))?.cast_into::<PyDict>()?.unbind(),
+            task_type: tasks.getattr(intern!(py, "Task"))?.unbind(),
             task_options: task_options.unbind(),
+            future: Self::plain_future(&event_loop)?,
             current,
             spare: Guarded::new(None),
         })
@@ -105,6 +108,30 @@ impl Starter {
 
     pub(crate) fn home<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
         self.home.bind(py)
+    }
+
+    fn plain_future(event_loop: &Bound<'_, PyAny>) -> PyResult<Option<(Py<PyAny>, Py<PyDict>)>> {
+        let py = event_loop.py();
+        let base = PyModule::import(py, intern!(py, "asyncio.base_events"))?
+            .getattr(intern!(py, "BaseEventLoop"))?
+            .getattr(intern!(py, "create_future"))?;
+        if !event_loop.get_type().getattr(intern!(py, "create_future"))?.is(&base) {
+            return Ok(None);
+        }
+        let options = PyDict::new(py);
+        options.set_item(intern!(py, "loop"), event_loop)?;
+        Ok(Some((
+            PyModule::import(py, intern!(py, "asyncio"))?.getattr(intern!(py, "Future"))?.unbind(),
+            options.unbind(),
+        )))
+    }
+
+    /// What `loop.create_future()` gives.
+    pub(crate) fn create_future<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        match &self.future {
+            Some((kind, options)) => kind.bind(py).call((), Some(options.bind(py))),
+            None => self.event_loop.bind(py).call_method0(intern!(py, "create_future")),
+        }
     }
 
     /// Make the task of a coroutine.
@@ -127,8 +154,9 @@ impl Starter {
     pub(crate) fn let_go(&self, stim: &Bound<'_, Stimulation>) -> PyResult<()> {
         let py = stim.py();
         let live = self.live.bind(py);
-        if live.contains(stim)? {
-            live.del_item(stim)?;
+        match live.del_item(stim) {
+            Err(error) if !error.is_instance_of::<PyKeyError>(py) => return Err(error),
+            _ => {}
         }
         if live.is_empty() && !self.home.bind(py).getattr(intern!(py, "idle"))?.is_truthy()? {
             self.home.call_method0(py, intern!(py, "rest"))?;
@@ -247,6 +275,7 @@ impl Starter {
         visit.call(&self.event_loop)?;
         visit.call(&self.live)?;
         visit.call(&self.task_options)?;
+        visit.call(self.future.as_ref().map(|(_, options)| options))?;
         match &self.current {
             Current::Swap(swap) => visit.call(swap)?,
             Current::Tasks(tasks) => visit.call(tasks)?,

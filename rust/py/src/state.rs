@@ -11,10 +11,10 @@ use crate::signal::Signal;
 use crate::stimulation::Stimulation;
 use crate::task::Cargo;
 use crate::waiter::Awaiting;
-use cnstra_core::Run;
+use cnstra_core::{Graph, Run};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::PyDict;
+use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, intern};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::OnceLock;
@@ -22,10 +22,10 @@ use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 /// What a run is entered with.
-pub(crate) enum Entry {
-    Signal(Py<Signal>),
-    Signals(Vec<Py<Signal>>),
-    Tasks(Vec<Py<PyAny>>),
+#[derive(Clone, Copy)]
+pub(crate) enum Entry<'a> {
+    Signals(&'a [Py<Signal>]),
+    Tasks(&'a Py<PyTuple>),
 }
 
 /// How a run stands.
@@ -87,8 +87,8 @@ pub(crate) struct State {
 pub(crate) struct More {
     /// What it was fed with and has not processed, oldest first.
     pub(crate) fed: VecDeque<Job>,
-    /// Of a run that was prepared and has not begun.
-    pub(crate) entry: Option<Entry>,
+    /// What a run is to be entered with that was prepared and has not begun.
+    pub(crate) entry: Option<Vec<Py<Signal>>>,
     /// What activations and listeners raised, in order.
     pub(crate) errors: Vec<Py<PyAny>>,
     /// Of handlers and listeners in flight, in the order in which they were started: that of their cancellation.
@@ -107,7 +107,47 @@ pub(crate) struct More {
     pub(crate) forget_signal: Option<Py<PyAny>>,
 }
 
+/// A state in a place of its own. Those of runs that ended well are kept by their engine for the next ones: to write one
+/// anew, in two copies, is dearer than the rest of a run of one.
+pub(crate) type BoxedState = Box<Guarded<State>>;
+
+/// How many an engine keeps.
+const SPARES: usize = 16;
+
+/// States that have nothing of a run in them.
+#[derive(Default)]
+pub(crate) struct Spares(Vec<BoxedState>);
+
+impl Spares {
+    /// One for a run that has not begun.
+    #[inline]
+    fn take(&mut self, graph: &Graph, concurrency: Option<u32>) -> BoxedState {
+        let Some(mut spare) = self.0.pop() else {
+            return Box::new(Guarded::new(State::new(Run::new(graph, concurrency))));
+        };
+        spare.get_mut().run.renew(concurrency);
+        spare
+    }
+
+    /// Keep one, if it is worth it; what is not comes back, to be dropped by the caller.
+    #[inline]
+    fn give(&mut self, mut state: BoxedState) -> Option<BoxedState> {
+        let is_spent = state.get_mut().is_spent();
+        if is_spent && self.0.len() < SPARES {
+            self.0.push(state);
+            return None;
+        }
+        Some(state)
+    }
+}
+
 impl State {
+    /// Nothing has been written into it but what `Run::renew` makes good.
+    fn is_spent(&self) -> bool {
+        let is_clean = !(self.scheduled || self.held || self.timed_out || self.observed);
+        is_clean && self.more.is_none() && self.run.is_spent()
+    }
+
     #[inline]
     pub(crate) fn new(run: Run<Cargo, Py<PyAny>>) -> Self {
         Self { run, scheduled: false, held: false, timed_out: false, observed: false, more: None }
@@ -136,12 +176,7 @@ impl State {
 
 impl More {
     fn visit(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        match &self.entry {
-            None => {}
-            Some(Entry::Signal(signal)) => visit.call(signal)?,
-            Some(Entry::Signals(signals)) => signals.iter().try_for_each(|signal| visit.call(signal))?,
-            Some(Entry::Tasks(tasks)) => tasks.iter().try_for_each(|task| visit.call(task))?,
-        }
+        self.entry.iter().flatten().try_for_each(|signal| visit.call(signal))?;
         self.fed.iter().try_for_each(|job| job.visit(visit))?;
         self.errors.iter().try_for_each(|error| visit.call(error))?;
         self.tasks.values().try_for_each(|task| visit.call(task))?;
@@ -153,15 +188,20 @@ impl More {
     }
 }
 
-thread_local! {
-    static HERE: u8 = const { 0 };
-}
-
 static NONE: Options = Options::NONE;
 
-/// A number that no two living threads share.
-fn this_thread() -> usize {
-    HERE.with(|here| std::ptr::from_ref(here) as usize)
+#[cold]
+fn gone() -> ! {
+    unreachable!("a run has its state until it is dropped")
+}
+
+impl Drop for Stimulation {
+    fn drop(&mut self) {
+        if let Some(state) = self.state.take() {
+            let left = Python::attach(|py| self.engine.get().spares.lock(py).give(state));
+            drop(left);
+        }
+    }
 }
 
 impl Stimulation {
@@ -169,9 +209,9 @@ impl Stimulation {
     pub(crate) fn make<'py>(engine: &Bound<'py, Engine>, options: Option<Box<Options>>) -> PyResult<Bound<'py, Self>> {
         let py = engine.py();
         let given = options.as_deref().unwrap_or(&NONE);
-        let mut run = Run::new(&engine.get().graph, given.concurrency);
+        let mut state = engine.get().spares.lock(py).take(&engine.get().graph, given.concurrency);
         // Until it begins it stands at the start of its first turn: what feeds it waits there.
-        run.begin_turn();
+        state.get_mut().run.begin_turn();
         let links = OnceLock::new();
         if let Some(given) = &given.context_store {
             let given = OnceLock::from(given.clone_ref(py));
@@ -190,13 +230,18 @@ impl Stimulation {
             max_hops: given.max_hops.unwrap_or(u32::MAX),
             has_listener: given.on_response.is_some() || given.tap.is_some(),
             options,
-            thread: this_thread(),
             host: OnceLock::new(),
             links,
             outcome: AtomicU8::new(Outcome::Running as u8),
-            state: Guarded::new(State::new(run)),
+            state: Some(state),
         };
         Bound::new(py, stimulation)
+    }
+
+    /// What its turns run in (S16).
+    #[inline]
+    pub(crate) fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
+        self.context.bind(py)
     }
 
     /// What it was told.
@@ -206,7 +251,10 @@ impl Stimulation {
 
     #[inline]
     pub(crate) fn lock<'py>(&self, py: Python<'py>) -> Guard<'_, 'py, State> {
-        self.state.lock(py)
+        match &self.state {
+            Some(state) => state.lock(py),
+            None => gone(),
+        }
     }
 
     /// Nobody hears its responses: neither a local listener nor one of the CNS.
@@ -250,8 +298,11 @@ impl Stimulation {
     /// Whether this is the run's own thread, and its loop the one that runs.
     pub(crate) fn is_here(&self, py: Python<'_>) -> PyResult<bool> {
         match self.host.get() {
-            // It is in its first turn, or has not begun.
-            None => Ok(self.thread == this_thread()),
+            // It has not begun, or is in its first turn: on this thread's stack, or on another's.
+            None => {
+                let begun = self.lock(py).more.as_ref().is_none_or(|more| more.entry.is_none());
+                Ok(!begun || call::driving(py).iter().any(|(run, _)| std::ptr::eq(run.get(), self)))
+            }
             Some(host) => host.is_here(py),
         }
     }

@@ -4,13 +4,12 @@ use crate::abort;
 use crate::engine::{Engine, check_tasks};
 use crate::feed::{self, Job};
 use crate::grants::held_by;
-use crate::guarded::Guarded;
 use crate::host::Host;
 use crate::listeners::Forget;
 use crate::names;
 use crate::options::Options;
-use crate::state::{Links, OnEnd, Outcome, State};
-use crate::task::{Cargo, Found, TaskInfo, reserve_all};
+use crate::state::{BoxedState, Entry, Links, OnEnd, Outcome};
+use crate::task::{Cargo, TaskInfo, append_tasks};
 use crate::waiter::Waiter;
 use cnstra_core::{ActivationRef, Graph, Phase, Run};
 use pyo3::exceptions::PyTypeError;
@@ -36,20 +35,16 @@ pub(crate) struct Stimulation {
     pub(crate) has_listener: bool,
     pub(crate) context: Py<PyAny>,
     pub(crate) max_hops: u32,
-    pub(crate) thread: usize,
     pub(crate) host: OnceLock<Host>,
     /// Boxed, and only when needed, like the options.
     pub(crate) links: OnceLock<Box<Links>>,
     pub(crate) outcome: AtomicU8,
-    pub(crate) state: Guarded<State>,
+    /// `None` only while it is dropped.
+    pub(crate) state: Option<BoxedState>,
 }
 
 impl Stimulation {
-    fn tasks_of<'py>(
-        &self,
-        py: Python<'py>,
-        choose: Choice,
-    ) -> PyResult<Bound<'py, PyList>> {
+    fn tasks_of<'py>(&self, py: Python<'py>, choose: Choice) -> PyResult<Bound<'py, PyList>> {
         let engine = self.engine.get();
         let infos: Vec<TaskInfo> = {
             let state = self.lock(py);
@@ -118,8 +113,8 @@ impl Stimulation {
         }
     }
 
-    #[getter]
-    fn context<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+    #[getter(context)]
+    fn context_store<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         self.store(py)
     }
 
@@ -222,17 +217,15 @@ impl Stimulation {
     #[pyo3(signature = (tasks, /))]
     fn enqueue(slf: &Bound<'_, Self>, tasks: &Bound<'_, PyAny>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        let engine = this.engine.get();
-        let tasks = check_tasks(py, tasks)?;
-        let found = tasks.iter().map(|task| Found::of(engine, task)).collect::<PyResult<Vec<_>>>()?;
+        let tasks = check_tasks(tasks)?;
         {
-            let mut state = this.lock(py);
+            let state = this.lock(py);
             if state.run.phase == Phase::Ended || state.run.pending() + state.run.active() == 0 {
                 drop(state);
                 return Err(names::fault(py, "nothing_to_enqueue_to", ()));
             }
-            reserve_all(&mut state.run, engine, found);
         }
+        append_tasks(slf, &tasks)?;
         if tasks.is_empty() { Ok(()) } else { feed::feed_or_abandon(slf, None) }
     }
 
@@ -259,7 +252,7 @@ impl Stimulation {
 
     fn _begin(slf: &Bound<'_, Self>) -> PyResult<()> {
         let entry = slf.get().lock(slf.py()).more().entry.take();
-        entry.map_or(Ok(()), |entry| crate::begin::begin(slf, entry))
+        entry.map_or(Ok(()), |signals| crate::begin::begin(slf, Entry::Signals(&signals)))
     }
 
     /// Call back with the run when it has ended, on its own thread; at once if it has. Returns what undoes this.
@@ -332,7 +325,7 @@ impl Stimulation {
             visit.call(links.awaited_by.get())?;
             visit.call(links.awaits.get())?;
         }
-        let Some(state) = self.state.look(&visit) else { return Ok(()) };
+        let Some(state) = self.state.as_ref().and_then(|state| state.look(&visit)) else { return Ok(()) };
         state.visit(visit)
     }
 

@@ -1,13 +1,16 @@
 //! An activation as data, between the scheduler and `ActivationTask`.
 
 use crate::engine::Engine;
+use crate::fields::Fields;
 use crate::names;
 use crate::signal::Signal;
-use cnstra_core::{Activation, ActivationRef, Number, Run, UNKNOWN};
+use crate::stimulation::Stimulation;
+use cnstra_core::{Activation, ActivationRef, Number, UNKNOWN};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
-use pyo3::{PyTraverseError, intern};
+use pyo3::sync::PyOnceLock;
+use pyo3::types::{PyDict, PyTuple, PyType};
+use pyo3::{Borrowed, PyTraverseError, intern};
 
 /// What an activation of this binding carries.
 #[derive(Debug)]
@@ -110,49 +113,122 @@ impl TaskInfo {
     }
 }
 
+/// Where an `ActivationTask` has what.
+const FIELDS: [&str; 5] = ["neuron", "signal", "dendrite", "hop", "joined"];
+const NEURON: usize = 0;
+const SIGNAL: usize = 1;
+const DENDRITE: usize = 2;
+const HOP: usize = 3;
+const JOINED: usize = 4;
+
+pub(crate) fn task_fields(py: Python<'_>) -> PyResult<&'static Fields<5>> {
+    static FOUND: PyOnceLock<Fields<5>> = PyOnceLock::new();
+    FOUND.get_or_try_init(py, || {
+        let kind = names::stimulation(py)?.getattr("ActivationTask")?.cast_into::<PyType>()?;
+        Fields::of(&kind, FIELDS)
+    })
+}
+
 /// A task that was given, looked up in the graph.
-pub(crate) struct Found {
+struct Found {
     dendrite: u32,
     hop: u32,
     cargo: Cargo,
-    joined: Vec<Self>,
+    joined: Vec<Activation<Cargo>>,
 }
 
 impl Found {
-    pub(crate) fn of(engine: &Engine, task: &Bound<'_, PyAny>) -> PyResult<Self> {
-        let py = task.py();
-        let dendrite = engine.find(task)?;
-        let hop = task.getattr(intern!(py, "hop"))?.extract().unwrap_or(u32::MAX - 1);
-        if dendrite == UNKNOWN {
-            return Ok(Self { dendrite, hop, cargo: Cargo::Unknown(task.clone().unbind()), joined: Vec::new() });
+    /// Nothing in it can run Python code: a task is immutable, and has checked what it was made of.
+    fn of(fields: &Fields<5>, engine: &Engine, task: &Bound<'_, PyAny>) -> Self {
+        let hop = hop_of(fields, task);
+        if let Some((dendrite, signal)) = plain(fields, engine, task) {
+            return Self { dendrite, hop, cargo: Cargo::Signal(signal.to_owned().unbind()), joined: Vec::new() };
         }
-        let signal = task.getattr(intern!(py, "signal"))?.cast_into::<Signal>()?.unbind();
-        let joined = task.getattr(intern!(py, "joined"))?.cast_into::<PyTuple>()?;
-        let joined = joined.iter().map(|part| Self::of(engine, &part)).collect::<PyResult<_>>()?;
-        Ok(Self { dendrite, hop, cargo: Cargo::Signal(signal), joined })
+        let known = || {
+            let (dendrite, signal) = target(fields, engine, task)?;
+            let signal = signal.to_owned();
+            let parts = fields.get(task, JOINED)?.cast_exact::<PyTuple>().ok()?.to_owned();
+            let parts: Option<Vec<Activation<Cargo>>> =
+                parts.iter().map(|part| Self::of(fields, engine, &part).into_part()).collect();
+            let is_join = engine.handlers[dendrite as usize].is_join;
+            parts.filter(|_| is_join).map(|parts| (dendrite, signal, parts))
+        };
+        match known() {
+            Some((dendrite, signal, joined)) => Self { dendrite, hop, cargo: Cargo::Signal(signal.unbind()), joined },
+            None => Self { dendrite: UNKNOWN, hop, cargo: Cargo::Unknown(task.clone().unbind()), joined: Vec::new() },
+        }
+    }
+
+    /// As what a join has taken over; `None` if the graph does not know it.
+    fn into_part(self) -> Option<Activation<Cargo>> {
+        let Self { dendrite, hop, cargo, .. } = self;
+        (dendrite != UNKNOWN).then_some(Activation { number: 0, cause: 0, hop, dendrite, signal: cargo, joined: None })
     }
 }
 
-/// Reserve an activation for each task; to be appended when all of them are.
-pub(crate) fn reserve_all(run: &mut Run<Cargo, Py<PyAny>>, engine: &Engine, found: Vec<Found>) {
+/// Beyond what fits there is no difference.
+#[inline]
+fn hop_of(fields: &Fields<5>, task: &Bound<'_, PyAny>) -> u32 {
+    fields.number(task, HOP).and_then(|hop| u32::try_from(hop).ok()).unwrap_or(u32::MAX - 1)
+}
+
+/// The dendrite that a task means, if the graph has it, and its signal.
+#[inline]
+fn target<'a, 'py>(
+    fields: &Fields<5>,
+    engine: &Engine,
+    task: &'a Bound<'py, PyAny>,
+) -> Option<(u32, Borrowed<'a, 'py, Signal>)> {
+    let signal = fields.get(task, SIGNAL)?.cast_exact::<Signal>().ok()?;
+    let place = usize::try_from(fields.number(task, DENDRITE)?).ok()?;
+    let dendrite = engine.find(&*fields.get(task, NEURON)?, signal.get(), place)?;
+    Some((dendrite, signal))
+}
+
+/// The same if it is not a join's that had taken over what it waited for.
+#[inline]
+fn plain<'a, 'py>(
+    fields: &Fields<5>,
+    engine: &Engine,
+    task: &'a Bound<'py, PyAny>,
+) -> Option<(u32, Borrowed<'a, 'py, Signal>)> {
+    let joined = fields.get(task, JOINED)?;
+    let is_plain = joined.cast_exact::<PyTuple>().is_ok_and(|joined| joined.is_empty());
+    if is_plain { target(fields, engine, task) } else { None }
+}
+
+/// Reserve an activation for each task, and append them when all are (S17).
+#[inline(never)]
+pub(crate) fn append_tasks(stim: &Bound<'_, Stimulation>, tasks: &Bound<'_, PyTuple>) -> PyResult<()> {
+    let py = stim.py();
+    let fields = task_fields(py)?;
+    let engine = stim.get().engine.get();
     let graph = &engine.graph;
-    let mut reserved = Vec::with_capacity(found.len());
-    for Found { dendrite, hop, cargo, joined } in found {
+    let mut state = stim.get().lock(py);
+    let run = &mut state.run;
+    run.expect(tasks.len());
+    // In a graph with joins an activation that has arrived must not look like the last one that could.
+    let mut reserved = Vec::with_capacity(if graph.joins() > 0 { tasks.len() } else { 0 });
+    for task in tasks.iter_borrowed() {
+        if graph.joins() == 0
+            && let Some((dendrite, signal)) = plain(fields, engine, &task)
+        {
+            run.append_entry(graph, dendrite, Cargo::Signal(signal.to_owned().unbind()), hop_of(fields, &task));
+            continue;
+        }
+        let Found { dendrite, hop, cargo, joined } = Found::of(fields, engine, &task);
         let mut activation = run.reserve(graph, dendrite, cargo, 0, hop);
         if !joined.is_empty() {
-            let part = |part: Found| Activation {
-                number: 0,
-                cause: 0,
-                hop: part.hop,
-                dendrite: part.dendrite,
-                signal: part.cargo,
-                joined: None,
-            };
-            activation.joined = Some(Box::new(joined.into_iter().map(part).collect()));
+            activation.joined = Some(Box::new(joined));
         }
-        reserved.push(activation);
+        if graph.joins() > 0 {
+            reserved.push(activation);
+        } else {
+            run.append(graph, activation);
+        }
     }
     for activation in reserved {
         run.append(graph, activation);
     }
+    Ok(())
 }

@@ -93,8 +93,8 @@ impl Waiter {
         if let Some(owner) = &owner {
             names::deadlock(py)?.getattr(intern!(py, "begin_await"))?.call1((run, (&owner.0, owner.1)))?;
         }
-        let future = event_loop.call_method0(intern!(py, "create_future"))?;
-        let iterator = future.call_method0(intern!(py, "__await__"))?;
+        let future = starter.create_future(py)?;
+        let iterator = future.try_iter()?.into_any();
         let awaiting = Awaiting { future: future.unbind(), event_loop: event_loop.clone().unbind() };
         let key = run.get().on_end(py, OnEnd::Wake(awaiting));
         let waiting = Stage::Waiting { iterator: iterator.clone().unbind(), key, owner };

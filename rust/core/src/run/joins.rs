@@ -61,13 +61,17 @@ impl<S> Joins<S> {
 impl<S, E> Run<S, E> {
     /// What an activation of this dendrite caused is reserved: nothing more can come of it. To be called once for each
     /// activation that has settled, after its last response. Linear in the joins that it could reach.
-    #[inline]
+    #[inline(always)]
     pub fn leave(&mut self, graph: &Graph, dendrite: DendriteId) {
         if graph.joins() > 0 && dendrite != super::UNKNOWN {
-            let joins = &mut self.rare().joins;
-            for &join in graph.reach_of(graph.neuron_of(dendrite)) {
-                joins.discount(join);
-            }
+            self.leave_joins(graph, dendrite);
+        }
+    }
+
+    fn leave_joins(&mut self, graph: &Graph, dendrite: DendriteId) {
+        let joins = &mut self.rare().joins;
+        for &join in graph.reach_of(graph.neuron_of(dendrite)) {
+            joins.discount(join);
         }
     }
 

@@ -37,9 +37,21 @@ impl<S> Queue<S> {
         }
     }
 
-    #[inline(never)]
+    pub(super) fn reserve(&mut self, more: usize) {
+        // One has a place of its own.
+        if more > 1 {
+            self.rest.get_or_insert_default().reserve(more);
+        }
+    }
+
+    #[inline]
     fn push_rest(&mut self, queued: Queued<S>) {
         self.rest.get_or_insert_default().push_back(queued);
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.first.is_none()
     }
 
     #[inline]
