@@ -258,6 +258,7 @@ def test_the_scheduler_depends_on_nothing_and_forbids_unsafe_code() -> None:
 # Where unsafe code is.
 UNSAFE = {
     "rust/py/src/call.rs": "calls that PyO3 has no safe wrapper for",
+    "rust/py/src/fields.rs": "fields read from where the interpreter has them",
     "rust/py/src/guarded.rs": "a cell that the interpreter's lock guards",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Generic, Never, Protocol, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Never, Protocol, Self, TypeVar, cast
 
 from ._engine import Collateral
 from .annotations import AxonFields
@@ -131,9 +131,9 @@ class MappingAxon(_ReadOnly, Generic[P]):
             names[collateral] = name
             self.__dict__[name] = collateral
 
-    def __getattr__(self, name: str, /) -> Collateral[P]:
-        # Only names that the instance's dictionary lacks get here.
-        raise AttributeError(f"{self!r} has no collateral {name!r}")
+    if TYPE_CHECKING:
+        # Not at run time, where every name would take the long way round through it, on every emission.
+        def __getattr__(self, name: str, /) -> Collateral[P]: ...
 
     def __getitem__(self, name: str, /) -> Collateral[P]:
         try:

@@ -7,6 +7,7 @@
 //! - [`mod@components`]: strongly connected components, without recursion
 //! - [`run`]: one run: its queue, counters and completion; under it what an activation is, joins, and the frontier
 //! - [`slots`]: the places of a neuron with a `concurrency`
+//! - [`few`]: a map that mostly has one entry
 //! - [`error`]: why a graph cannot be compiled
 //!
 //! ```
@@ -33,12 +34,14 @@
 
 pub mod components;
 pub mod error;
+pub mod few;
 pub mod graph;
 pub mod run;
 pub mod slots;
 
 pub use components::components;
 pub use error::GraphError;
+pub use few::Few;
 pub use graph::{CollateralId, DendriteId, Graph, GraphBuilder, JoinId, NeuronId};
 pub use run::{Activation, ActivationRef, Emission, Failure, Left, Number, Phase, Run, Taken, UNKNOWN};
 pub use slots::{Slots, Ticket};

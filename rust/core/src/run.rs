@@ -28,6 +28,7 @@ pub use emission::Emission;
 pub use frontier::Left;
 pub use taking::Taken;
 
+use crate::few::Few;
 use crate::graph::{DendriteId, Graph};
 use crate::slots::Ticket;
 use joins::Joins;
@@ -90,8 +91,8 @@ struct Rare<S, E> {
     waiting: BTreeMap<Number, (Activation<S>, Ticket)>,
     /// In front of the queue (S12), in the order in which they were granted.
     granted: VecDeque<(Activation<S>, Option<E>)>,
-    /// Its handler goes on as a task or in a worker. Boxed, since a map allocates room for eleven at once.
-    suspended: BTreeMap<Number, Box<Activation<S>>>,
+    /// Its handler goes on as a task or in a worker.
+    suspended: Few<Number, Activation<S>>,
     /// In the order in which they occurred.
     failures: Vec<Failure<S, E>>,
     joins: Joins<S>,
@@ -106,7 +107,7 @@ impl<S, E> Default for Rare<S, E> {
             parked: BTreeMap::new(),
             waiting: BTreeMap::new(),
             granted: VecDeque::new(),
-            suspended: BTreeMap::new(),
+            suspended: Few::default(),
             failures: Vec::new(),
             joins: Joins::default(),
         }
@@ -235,7 +236,7 @@ impl<S, E> Run<S, E> {
     /// The handler that is on the stack goes on as a task or in a worker.
     pub fn suspend(&mut self) {
         if let Some(activation) = self.current.take() {
-            self.rare().suspended.insert(activation.number, Box::new(activation));
+            self.rare().suspended.insert(activation.number, activation);
         }
     }
 
@@ -243,7 +244,7 @@ impl<S, E> Run<S, E> {
     pub fn unsuspend(&mut self, number: Number) {
         let activation = self.rare.as_mut().and_then(|rare| rare.suspended.remove(&number));
         if let Some(activation) = activation {
-            self.current = Some(*activation);
+            self.current = Some(activation);
         }
     }
 
@@ -265,7 +266,7 @@ impl<S, E> Run<S, E> {
         if activation.is_some() {
             self.active -= 1;
         }
-        activation.map(|activation| *activation)
+        activation
     }
 
     /// What was taken fails without having been entered. `None` if the run has ended since.
@@ -279,7 +280,7 @@ impl<S, E> Run<S, E> {
 
     /// The activations whose handlers go on, in order of number.
     pub fn suspended(&self) -> impl Iterator<Item = &Activation<S>> {
-        self.rare.iter().flat_map(|rare| rare.suspended.values()).map(|activation| &**activation)
+        self.rare.iter().flat_map(|rare| rare.suspended.values())
     }
 
     /// Record that an activation did not succeed: it is back in the frontier.

@@ -5,10 +5,10 @@
 //! - `feed`, `grants` and `abort` are what reaches a run from outside, and how it ends; `callback` is what asyncio,
 //!   timers and threads call
 //! - `host` is where a run lives, `starter` and `carrier` how coroutines go on there, `waiter` who awaits a run
-//! - `stimulation` is a run as Python sees it, `state` what changes in it
+//! - `stimulation` is a run as Python sees it, `state` what changes in it, `spares` those that are kept for the next runs
 //! - `handler`, `signal`, `context`, `response`, `task` and `listeners` are what Python code sees of graphs and runs
-//! - `call` has the raw calls, `guarded` the lock of what runs share; `fields` and
-//!   `addresses` what is found without a look-up; `names` the Python side, looked up once
+//! - `call` has the raw calls, `guarded` the lock of what runs share; `fields` and `addresses` are what is found without a
+//!   look-up, `names` the Python side, looked up once
 
 mod abort;
 mod addresses;
@@ -37,6 +37,7 @@ mod panic;
 mod response;
 mod settle;
 mod signal;
+mod spares;
 mod starter;
 mod state;
 mod stimulation;

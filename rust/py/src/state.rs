@@ -11,12 +11,12 @@ use crate::signal::Signal;
 use crate::stimulation::Stimulation;
 use crate::task::Cargo;
 use crate::waiter::Awaiting;
-use cnstra_core::{Graph, Run};
+use cnstra_core::{Few, Run};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyTuple};
 use pyo3::{PyTraverseError, intern};
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -92,7 +92,7 @@ pub(crate) struct More {
     /// What activations and listeners raised, in order.
     pub(crate) errors: Vec<Py<PyAny>>,
     /// Of handlers and listeners in flight, in the order in which they were started: that of their cancellation.
-    pub(crate) tasks: BTreeMap<u64, Py<PyAny>>,
+    pub(crate) tasks: Few<u64, Py<PyAny>>,
     /// Numbers of the activations that are in a worker thread, and of those that `max_duration` cancelled.
     pub(crate) workers: BTreeSet<u64>,
     pub(crate) expired: BTreeSet<u64>,
@@ -107,43 +107,9 @@ pub(crate) struct More {
     pub(crate) forget_signal: Option<Py<PyAny>>,
 }
 
-/// A state in a place of its own. Those of runs that ended well are kept by their engine for the next ones: to write one
-/// anew, in two copies, is dearer than the rest of a run of one.
-pub(crate) type BoxedState = Box<Guarded<State>>;
-
-/// How many an engine keeps.
-const SPARES: usize = 16;
-
-/// States that have nothing of a run in them.
-#[derive(Default)]
-pub(crate) struct Spares(Vec<BoxedState>);
-
-impl Spares {
-    /// One for a run that has not begun.
-    #[inline]
-    fn take(&mut self, graph: &Graph, concurrency: Option<u32>) -> BoxedState {
-        let Some(mut spare) = self.0.pop() else {
-            return Box::new(Guarded::new(State::new(Run::new(graph, concurrency))));
-        };
-        spare.get_mut().run.renew(concurrency);
-        spare
-    }
-
-    /// Keep one, if it is worth it; what is not comes back, to be dropped by the caller.
-    #[inline]
-    fn give(&mut self, mut state: BoxedState) -> Option<BoxedState> {
-        let is_spent = state.get_mut().is_spent();
-        if is_spent && self.0.len() < SPARES {
-            self.0.push(state);
-            return None;
-        }
-        Some(state)
-    }
-}
-
 impl State {
     /// Nothing has been written into it but what `Run::renew` makes good.
-    fn is_spent(&self) -> bool {
+    pub(crate) fn is_spent(&self) -> bool {
         let is_clean = !(self.scheduled || self.held || self.timed_out || self.observed);
         is_clean && self.more.is_none() && self.run.is_spent()
     }

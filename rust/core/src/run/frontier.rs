@@ -56,9 +56,9 @@ impl<S, E> Run<S, E> {
                 left.waiting.push((activation.dendrite, ticket));
                 undone.push(activation);
             }
-            for activation in std::mem::take(&mut rare.suspended).into_values() {
+            for activation in rare.suspended.drain() {
                 left.suspended.push((activation.dendrite, activation.number));
-                undone.push(*activation);
+                undone.push(activation);
             }
             let parked = std::mem::take(&mut rare.parked).into_values().flatten();
             undone.extend(
@@ -77,7 +77,7 @@ impl<S, E> Run<S, E> {
     #[must_use]
     pub fn unfinished<'a>(&'a self, graph: &'a Graph) -> Vec<ActivationRef<'a, S>> {
         let rare = self.rare.iter().flat_map(|rare| {
-            (rare.suspended.values().map(|activation| &**activation))
+            (rare.suspended.values())
                 .chain(rare.waiting.values().map(|(activation, _)| activation))
                 .chain(rare.granted.iter().map(|(activation, _)| activation))
                 .chain(rare.joins.held.iter().flatten())
@@ -126,7 +126,7 @@ impl<S, E> Run<S, E> {
             Queued::Activation(activation) => Some((activation, None)),
         });
         let rare = self.rare.iter().flat_map(|rare| {
-            (rare.suspended.values().map(|activation| &**activation))
+            (rare.suspended.values())
                 .chain(rare.waiting.values().map(|(activation, _)| activation))
                 .chain(rare.joins.held.iter().flatten())
                 .map(|activation| (activation, None))

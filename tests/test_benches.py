@@ -1,0 +1,113 @@
+"""The benches do what they say: every case shows its results, and what is kept is in order. No time is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+import re
+from dataclasses import replace
+
+import pytest
+
+from benches import counted, counts, graphs, growth
+from benches.case import TINY, Claim
+from benches.cases import CASES, NEED_BARE, bare_is_built
+from benches.ratios import Result, table
+from benches.timing import Pace, in_turn, run_check
+from benches.witness import Witness
+from benches.works import stimulated
+
+pytestmark = pytest.mark.once
+
+# What was promised: how many times as long as its rival each may take; native against pure Python, how much less.
+LIMITS = {
+    "chain": 1.5,
+    "fan_out": 1.4,
+    "one_run": 6,
+    "listener": 4,
+    "async_chain": 4,
+    "suspended": 1.3,
+    "crowd": 1.3,
+    "resume": 2,
+    "building": 0.5,
+    "many_neurons": 3,
+    "engines": 12,
+}
+
+
+@pytest.mark.parametrize("key", LIMITS)
+def test_both_sides_of_a_case_show_their_results(key: str) -> None:
+    if key in NEED_BARE and not bare_is_built():
+        pytest.skip("benches/bare is not built for this Python: make bench builds it")
+    case = CASES[key](TINY)
+    assert (case.claim.limit, case.claim.faster) == (LIMITS[key], key == "engines")
+    with asyncio.Runner() as runner:
+        for work in (case.rival, case.subject):
+            run_check(work, runner)
+            assert work.units > 0
+
+
+def test_the_table_is_complete() -> None:
+    assert set(CASES) == set(LIMITS)
+    assert set(CASES) > NEED_BARE
+
+
+def test_a_wrong_result_is_seen() -> None:
+    chain = graphs.chain(5)
+    stimulated(chain).check()
+    for wrong in (
+        replace(chain, collaterals=chain.collaterals[::-1]),
+        replace(chain, signal=chain.collaterals[2].create_signal(1)),
+    ):
+        with pytest.raises(AssertionError):
+            stimulated(wrong).check()
+
+
+def test_a_witness_sees_arguments_and_results() -> None:
+    def double(number: int) -> int:
+        return 2 * number
+
+    with Witness(double) as seen:
+        assert double(1) + double(2) == 6
+    double(3)
+    assert (seen.payloads, seen.results) == ([1, 2], [2, 4])
+
+
+def test_works_are_timed_in_turn() -> None:
+    chain = stimulated(graphs.chain(5))
+    with asyncio.Runner() as runner:
+        times = in_turn([chain, chain], runner, Pace(measurement=0, seconds=0, least=2, most=2))
+    assert [len(rounds) for rounds in times] == [2, 2]
+
+
+def test_a_ratio_knows_which_way_round_it_is() -> None:
+    slower = Result("a", Claim("a", "b", "hop", limit=2), subject=[30.0, 10.0], rival=[10.0, 10.0])
+    assert (slower.ratios, slower.ratio, slower.ok) == ([3, 1], 2, True)
+    faster = replace(slower, claim=Claim("a", "b", "hop", limit=2, faster=True))
+    assert faster.ratio == pytest.approx(2 / 3)
+    assert not faster.ok
+    assert [line.split("|")[-2].strip() for line in table([slower, faster]).splitlines()[2:]] == ["yes", "NO"]
+
+
+@pytest.mark.parametrize("hops", [1, 25])
+def test_a_ring_ends_when_its_number_is_used_up(hops: int) -> None:
+    spent: list[int] = []
+    ring = graphs.ring(10, graphs.spender(spent))
+    growth.around(ring, spent, hops).check()
+
+
+@pytest.mark.parametrize("name", counted.WORK)
+def test_what_is_counted_shows_its_results(name: str) -> None:
+    counted.WORK[name].make()(1)
+
+
+def test_the_counts_that_are_kept_are_well_formed() -> None:
+    kept = json.loads(counts.KEPT.read_text(encoding="utf-8"))
+    assert isinstance(kept, dict)
+    form = r"CPython 3\.\d+\.\d+\w*, rustc \d+\.\d+\.\d+, \w+"
+    assert re.fullmatch(form, counts.environment_key().replace("unknown", "0.0.0"))
+    for key, figures in kept.items():
+        assert re.fullmatch(form, key)
+        assert set(figures) == set(counted.WORK)
+        assert all(math.isfinite(figure) and figure > 0 for figure in figures.values())
