@@ -195,7 +195,8 @@ def test_there_is_no_growth_over_any_number_of_runs(make: Callable[[], Scenario]
         objects, traced = asyncio.run(main())
     finally:
         tracemalloc.stop()
-    assert objects < 100, "one object for twenty runs would be more"
+    # asyncio keeps up to a hundred timers that were cancelled, and a few more until it looks.
+    assert objects < 250, "one object for eight runs would be more"
     assert traced < 20_000, "ten bytes for each run would be more"
 
 
