@@ -26,7 +26,8 @@ def chain(length: int, name: str) -> tuple[CNS, Collateral[int]]:
 
     row = zip(channels, channels[1:], strict=False)
     neurons = [
-        neuron(f"{name}{i}", {"out": out}).dendrite(collateral=heard, response=hop) for i, (heard, out) in enumerate(row)
+        neuron(f"{name}{i}", {"out": out}).dendrite(collateral=heard, response=hop)
+        for i, (heard, out) in enumerate(row)
     ]
     return CNS(neurons), channels[0]
 
@@ -58,14 +59,14 @@ def synchronous() -> None:
     )
     tasks = [ActivationTask(one.neurons[0], signal) for _ in range(50)]
     for _ in range(ROUNDS):
-        row.stimulate(first.create_signal(0))
-        fan.stimulate(signal)
+        row.stimulate(first.create_signal(0)).raise_for_failure()
+        fan.stimulate(signal).raise_for_failure()
         for _ in range(50):
-            one.stimulate(signal)
-        context.stimulate(signal)
-        one.activate(tasks)
-        both.stimulate(signal, on_response=lambda response: None)
-        row.stimulate(first.create_signal(0), on_response=lambda response: None)
+            one.stimulate(signal).raise_for_failure()
+        context.stimulate(signal).raise_for_failure()
+        one.activate(tasks).raise_for_failure()
+        both.stimulate(signal, on_response=lambda response: None).raise_for_failure()
+        row.stimulate(first.create_signal(0), on_response=lambda response: None).raise_for_failure()
     for _ in range(ROUNDS // 10):
         assert broken.stimulate(signal).failed_tasks
 
@@ -88,9 +89,8 @@ async def asynchronous() -> None:
             await quick.stimulate(signal)
         await slow.stimulate(signal)
         async with slow, narrow:
-            for _ in range(5):
-                slow.stimulate(signal)
-                narrow.stimulate(signal)
+            started = [cns.stimulate(signal) for _ in range(5) for cns in (slow, narrow)]
+        assert all(run.outcome == "completed" for run in started)
         assert await quick.query(signal, done["done"]) == 1
 
 
