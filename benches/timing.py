@@ -91,7 +91,9 @@ def in_turn(works: Sequence[Work], runner: asyncio.Runner, pace: Pace) -> list[l
     """
     times: list[list[float]] = [[] for _ in works]
     with frozen():
-        repeats = [calibrate(work, runner, pace.measurement) for work in works]
+        # What takes longer is interrupted more often: so all measurements last as long as the longest.
+        seconds = max(pace.measurement, *(elapsed(work, 1, runner) / 1e9 for work in works))
+        repeats = [calibrate(work, runner, seconds) for work in works]
         started = perf_counter()
         for number in range(pace.most):
             if number >= pace.least and perf_counter() - started > pace.seconds:

@@ -7,6 +7,7 @@ benchmark: it takes no time, and it is to be as mixed as real programs are.
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from typing import Any
 
 from cnstra import CNS, ActivationTask, Collateral, Context, Signal, collateral, engine, neuron
@@ -24,7 +25,7 @@ def chain(length: int, name: str) -> tuple[CNS, Collateral[int]]:
     def hop(payload: int, axon: Any) -> Signal[int]:
         return axon.out.create_signal(payload + 1)  # type: ignore[no-any-return]
 
-    row = zip(channels, channels[1:], strict=False)
+    row = pairwise(channels)
     neurons = [
         neuron(f"{name}{i}", {"out": out}).dendrite(collateral=heard, response=hop)
         for i, (heard, out) in enumerate(row)

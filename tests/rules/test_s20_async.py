@@ -299,3 +299,41 @@ async def test_one_that_cancels_its_own_task_and_finishes_does_not_cancel_the_ne
     cns = CNS([neuron("one").dendrite(collateral=ping, response=handle)])
     await cns.stimulate([ping.create_signal(n) for n in (0, 1, 2)])
     assert log == ["1, 0", "2, 0"]
+
+
+@pytest.mark.anyio
+async def test_several_handlers_wait_for_one_future_from_their_first_steps_on() -> None:
+    gate: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    seen: list[int] = []
+
+    async def wait(payload: int) -> None:
+        seen.append(payload + await gate)
+
+    waiters = [neuron(f"waiter {i}").dendrite(collateral=ping, response=wait) for i in range(2)]
+    cns = CNS(waiters)
+    async with asyncio.timeout(60):
+        async with cns:
+            runs = [cns.stimulate(ping.create_signal(number)) for number in range(3)]
+            await settle()
+            assert not seen
+            gate.set_result(10)
+    assert [run.outcome for run in runs] == ["completed"] * 3
+    assert seen == [10, 10, 11, 11, 12, 12]
+
+
+@pytest.mark.anyio
+async def test_one_of_several_that_wait_for_one_future_is_done_before_the_others_tasks_have_begun() -> None:
+    """The future is done, and its mark used up, before the first pass of the second handler's task."""
+    gate: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    seen: list[int] = []
+
+    async def wait(payload: int) -> None:
+        seen.append(payload + await gate)
+
+    cns = CNS([neuron("waiter").dendrite(collateral=ping, response=wait)])
+    async with asyncio.timeout(60):
+        async with cns:
+            runs = [cns.stimulate(ping.create_signal(1)), cns.stimulate(ping.create_signal(2))]
+            gate.set_result(10)
+    assert [run.outcome for run in runs] == ["completed"] * 2
+    assert seen == [11, 12]

@@ -90,9 +90,7 @@ def _start_coroutine(stim: Any, activation: Activation, handler: Handler, corout
         if limit is not None:
             left = limit - (time.monotonic() - entered)
             timer = host.call_later(max(left, 0.0), lambda: _expire(stim, activation, value.task))
-        feed.watch(
-            stim, value, lambda step, ended: _task_done(stim, activation, handler, step, ended, timer)
-        )
+        feed.watch(stim, value, lambda step, ended: _task_done(stim, activation, handler, step, ended, timer))
         return None
     return None, _as_failure(stim, handler, step, value)
 
@@ -141,9 +139,7 @@ def _offload(stim: Any, activation: Activation, handler: Handler, arguments: tup
 # -- what has gone on comes back
 
 
-def _task_done(
-    stim: Any, activation: Activation, handler: Handler, step: aio.Step, value: Any, timer: Any
-) -> None:
+def _task_done(stim: Any, activation: Activation, handler: Handler, step: aio.Step, value: Any, timer: Any) -> None:
     """A handler that had gone on as a task is done; its ``max_duration`` timer is not needed any more."""
     if timer is not None:
         timer.cancel()

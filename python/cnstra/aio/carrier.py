@@ -68,6 +68,16 @@ def discard(value: Any) -> bool:
     return True
 
 
+def _mark(yielded: Any, *, is_waited_for: bool) -> None:
+    """Set or take back the mark by which a task sees that a future that it was given is to be waited for.
+
+    A task takes it back in the step that gave it the future. Here the task gets the future a pass later, and others may
+    begin to wait for it in between.
+    """
+    if getattr(yielded, "_asyncio_future_blocking", None) is not None:
+        yielded._asyncio_future_blocking = is_waited_for
+
+
 def retrieve(task: Any) -> None:
     """Of a failed handler the run has the error: it is not lost if nobody asks the task for it."""
     if not task.cancelled():
@@ -123,6 +133,7 @@ class Carrier(Coroutine[Any, Any, Any]):
     def adopt(self, coroutine: Any, yielded: Any, context: Context) -> None:
         self.coroutine = coroutine
         self.first = [yielded]
+        _mark(yielded, is_waited_for=False)
         self.context = context
         self.__name__ = self.__qualname__ = getattr(coroutine, "__qualname__", "cnstra handler")
         self.task._log_destroy_pending = True
@@ -132,6 +143,7 @@ class Carrier(Coroutine[Any, Any, Any]):
             raise StopIteration(None)
         if self.first is not None:
             (yielded,), self.first = self.first, None
+            _mark(yielded, is_waited_for=True)
             return yielded
         return self._step(self.coroutine.send, value)
 
@@ -142,9 +154,9 @@ class Carrier(Coroutine[Any, Any, Any]):
             (yielded,), self.first = self.first, None
             if is_cancellation(error) and hasattr(yielded, "cancel"):
                 if yielded.cancel(*error.args):
+                    _mark(yielded, is_waited_for=True)
                     return yielded
                 # It is done already: its result is lost to the cancellation, as it is in a task.
-                yielded._asyncio_future_blocking = False
         return self._step(self.coroutine.throw, error)
 
     def _step(self, method: Callable[[Any], Any], argument: Any) -> Any:

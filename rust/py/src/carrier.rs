@@ -79,11 +79,18 @@ impl Carrier {
     }
 
     /// Carry a coroutine from here on, after its first step.
-    pub(crate) fn adopt(&self, coroutine: &Bound<'_, PyAny>, yielded: Bound<'_, PyAny>, context: Bound<'_, PyAny>) {
+    pub(crate) fn adopt(
+        &self,
+        coroutine: &Bound<'_, PyAny>,
+        yielded: Bound<'_, PyAny>,
+        context: Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        mark(&yielded, false)?;
         let mut load = self.load.lock(coroutine.py());
         load.coroutine = Some(coroutine.clone().unbind());
         load.context = Some(context.unbind());
         load.first = Some(yielded.unbind());
+        Ok(())
     }
 
     /// Say whom to tell.
@@ -197,7 +204,7 @@ impl Carrier {
     fn send<'py>(slf: &Bound<'py, Self>, value: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
         match slf.get().begin(py) {
-            Some(first) => Ok(first),
+            Some(first) => handed_over(first),
             None => Self::step(slf, |coroutine| call::send(coroutine, value)),
         }
         .and_then(|yielded| yielded.map(Some).ok_or_else(|| PyStopIteration::new_err(())))
@@ -207,7 +214,7 @@ impl Carrier {
     fn __next__<'py>(slf: &Bound<'py, Self>) -> PyResult<Option<Bound<'py, PyAny>>> {
         let py = slf.py();
         match slf.get().begin(py) {
-            Some(first) => Ok(first),
+            Some(first) => handed_over(first),
             None => Self::step(slf, |coroutine| call::send(coroutine, py.None().bind(py))),
         }
     }
@@ -226,6 +233,7 @@ impl Carrier {
         if let Some(yielded) = first
             && let Some(yielded) = cancel_first(yielded, error)?
         {
+            mark(&yielded, true)?;
             return Ok(yielded);
         }
         let step = Self::step(slf, |coroutine| call::throw(coroutine, arguments))?;
@@ -320,7 +328,9 @@ impl Carrier {
             drop(task);
             return Some(None);
         }
-        load.first.take().map(|first| Some(first.into_bound(py)))
+        let first = load.first.take();
+        drop(load);
+        first.map(|first| Some(first.into_bound(py)))
     }
 
     /// An attribute of what is carried.
@@ -345,6 +355,25 @@ pub(crate) fn thrown<'py>(arguments: &Bound<'py, PyTuple>) -> PyResult<Bound<'py
     value.map_or_else(|| arguments.get_item(0), Ok)
 }
 
+/// The task gets what the first step yielded.
+fn handed_over(first: Option<Bound<'_, PyAny>>) -> PyResult<Option<Bound<'_, PyAny>>> {
+    if let Some(yielded) = &first {
+        mark(yielded, true)?;
+    }
+    Ok(first)
+}
+
+/// Set or take back the mark by which a task sees that a future that it was given is to be waited for. A task takes it back
+/// in the step that gave it the future. Here the task gets the future a pass later, and others may begin to wait for it in
+/// between.
+fn mark(yielded: &Bound<'_, PyAny>, is_waited_for: bool) -> PyResult<()> {
+    let name = intern!(yielded.py(), "_asyncio_future_blocking");
+    if yielded.is_none() || yielded.getattr_opt(name)?.is_none_or(|mark| mark.is_none()) {
+        return Ok(());
+    }
+    yielded.setattr(name, is_waited_for)
+}
+
 /// The task was cancelled before its first pass: it behaves as one that waits for what the first step yielded.
 fn cancel_first<'py>(yielded: Bound<'py, PyAny>, error: &Bound<'py, PyAny>) -> PyResult<Option<Bound<'py, PyAny>>> {
     let py = yielded.py();
@@ -358,6 +387,5 @@ fn cancel_first<'py>(yielded: Bound<'py, PyAny>, error: &Bound<'py, PyAny>) -> P
         return Ok(Some(yielded));
     }
     // It is done already: its result is lost to the cancellation, as it is in a task.
-    yielded.setattr(intern!(py, "_asyncio_future_blocking"), false)?;
     Ok(None)
 }

@@ -233,7 +233,7 @@ impl Starter {
         };
         let step = match sent {
             Ok(Sent::Yielded(yielded)) => {
-                carrier.get().adopt(coroutine, yielded, context);
+                carrier.get().adopt(coroutine, yielded, context)?;
                 if !is_fresh {
                     task.setattr(intern!(py, "_log_destroy_pending"), true)?;
                 }

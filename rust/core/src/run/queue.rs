@@ -62,7 +62,10 @@ impl<S> Queue<S> {
     /// Let go of the first one, which must have nothing of the caller's in it any more.
     #[inline]
     pub(super) fn advance(&mut self) {
-        self.first = self.rest.as_mut().and_then(|rest| rest.pop_front());
+        match &mut self.rest {
+            None => self.first = None,
+            Some(rest) => self.first = rest.pop_front(),
+        }
     }
 
     pub(super) fn pop(&mut self) -> Option<Queued<S>> {

@@ -58,9 +58,12 @@ impl<S, E> Run<S, E> {
     /// costs a third of a hop, because the processor has to wait for its own stores.
     #[inline(always)]
     fn take_queued(&mut self, graph: &Graph, copy: impl Fn(&S) -> S) -> Option<Taken<E>> {
-        let Some(Queued::Emission(emission)) = self.queue.first_mut() else {
-            let Some(Queued::Activation(activation)) = self.queue.pop() else { return None };
-            return Some(self.take(activation, None));
+        let emission = match self.queue.first_mut()? {
+            Queued::Emission(emission) => emission,
+            Queued::Activation(_) => {
+                let Some(Queued::Activation(activation)) = self.queue.pop() else { return None };
+                return Some(self.take(activation, None));
+            }
         };
         let Emission { number, cause, hop, next, end, .. } = *emission;
         let dendrite = graph.subscriber(next);
