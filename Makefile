@@ -101,7 +101,7 @@ test-rust: ## The tests of the scheduler by itself
 	cargo test --locked --package cnstra-core
 
 .PHONY: test-python
-test-python: develop ## The Python tests (ENGINES=native for one engine, PYTEST=... for pytest)
+test-python: develop $(BARE) ## The Python tests (ENGINES=native for one engine, PYTEST=... for pytest)
 	@marker=""; for engine in $(ENGINES); do \
 	    echo "== pytest on the engine: $$engine"; \
 	    CNSTRA_ENGINE=$$engine $(BIN)/python -m pytest $${marker:+-m "$$marker"} $(PYTEST); \
@@ -134,6 +134,14 @@ $(BARE): $(TOOLS) Cargo.toml Cargo.lock $(shell find benches/bare -name '*.rs' -
 bench: develop $(BARE) ## Measure the engine beside the bare call, as ratios (BENCH="--only chain" for less)
 	$(BIN)/python -m benches.ratios --json benches/results/ratios.json $(BENCH)
 
+.PHONY: bench-pgo
+bench-pgo: $(BARE) ## The same for the profile-guided wheel, in an environment of its own
+	$(MAKE) wheel-pgo
+	$(BIN)/python -m venv .venvs/pgo
+	.venvs/pgo/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
+	    "$$(ls -t dist/*.whl | head -n 1)"
+	.venvs/pgo/bin/python -m benches.ratios --json benches/results/ratios-pgo.json $(BENCH)
+
 .PHONY: bench-growth
 bench-growth: develop ## What grows with what: cost per hop, memory; and the time of the import
 	$(BIN)/python -m benches.growth --out benches/results $(BENCH)
@@ -151,6 +159,12 @@ bench-counts: develop ## CPU instructions of the core cases, compared with those
 bench-core: ## The scheduler by itself, by criterion
 	cargo bench --locked --package cnstra-core
 
+.PHONY: bench-abi3
+bench-abi3: develop $(BARE) ## What the stable ABI would cost: the bare loop, built for it, beside the bare loop
+	PYO3_BUILD_EXTENSION_MODULE=1 CARGO_TARGET_DIR=target/abi3 \
+	    cargo build --locked --release --package cnstra-bare --features pyo3/abi3-py311
+	$(BIN)/python -m benches.stable_abi target/abi3/release
+
 .PHONY: bench-peers
 bench-peers: $(TOOLS) ## cnstra beside other libraries, in an environment of its own; the page and the plot go to docs
 	$(BIN)/python -m venv .venvs/peers
@@ -165,6 +179,12 @@ bench-peers: $(TOOLS) ## cnstra beside other libraries, in an environment of its
 .PHONY: wheel
 wheel: $(TOOLS) ## Build the wheel for the Python of .venv into dist/
 	$(BIN)/maturin build --release --out dist --interpreter $(BIN)/python
+
+.PHONY: wheel-pgo
+wheel-pgo: $(TOOLS) ## Build the wheel for releases: profile-guided (needs an llvm-profdata that fits the compiler)
+	@tools=$$(scripts/llvm-profdata); \
+	PATH="$$tools:$(CURDIR)/$(BIN):$$PATH" CARGO_TARGET_DIR="$(CURDIR)/target/pgo" \
+	    $(BIN)/maturin build --release --pgo --out dist --interpreter $(BIN)/python
 
 .PHONY: sdist
 sdist: $(TOOLS) ## Build the source distribution into dist/

@@ -12,6 +12,8 @@ What the benches are made of, from the bottom up; nothing imports what stands be
     ratios          the table of the cases: ``make bench``
     growth          cost per hop over the size of things, memory, and import: ``make bench-growth``
     counts          CPU instructions, compared with those in counts.json: ``make bench-counts``
+    eager_tasks     first steps beside asyncio's eager tasks, from Python 3.12 on
+    stable_abi      what the stable ABI would cost a call: ``make bench-abi3``
     test_times      absolute times, by pytest-benchmark: ``make bench-times``
 
 ``peers`` stands by itself: cnstra beside other libraries, in an environment of their own.

@@ -10,7 +10,7 @@ import asyncio
 from itertools import pairwise
 from typing import Any
 
-from cnstra import CNS, ActivationTask, Collateral, Context, Signal, collateral, engine, neuron
+from cnstra import CNS, ActivationTask, Collateral, Context, collateral, engine, neuron
 
 assert engine == "native", "there is nothing to learn from the other engine"
 
@@ -22,8 +22,8 @@ def chain(length: int, name: str) -> tuple[CNS, Collateral[int]]:
     """Neurons in a row, each of which passes the signal on."""
     channels = [collateral(f"{name}{i}", int) for i in range(length + 1)]
 
-    def hop(payload: int, axon: Any) -> Signal[int]:
-        return axon.out.create_signal(payload + 1)  # type: ignore[no-any-return]
+    def hop(payload: int, axon: Any) -> Any:
+        return axon.out.create_signal(payload + 1)
 
     row = pairwise(channels)
     neurons = [
@@ -76,8 +76,8 @@ async def asynchronous() -> None:
     signal = entry.create_signal(1)
     done = {"done": collateral("done", int)}
 
-    async def at_once(payload: int, axon: Any) -> Signal[int]:
-        return axon.done.create_signal(payload)  # type: ignore[no-any-return]
+    async def at_once(payload: int, axon: Any) -> Any:
+        return axon.done.create_signal(payload)
 
     async def later(payload: int) -> None:
         await asyncio.sleep(0)

@@ -107,8 +107,8 @@ no_code = _raise.__code__
 class Carrier(Coroutine[Any, Any, Any]):
     """The coroutine of a spare task: nothing at first, then the handler that it adopts.
 
-    When that has ended it says so itself, before its task is done: what waits for the handler goes on in the same pass of
-    the loop, as what follows an ``await`` does.
+    When that has ended it says so itself, before its task is done: what waits for the handler goes on in the same pass
+    of the loop, as what follows an ``await`` does.
     """
 
     __slots__ = (
@@ -125,10 +125,9 @@ class Carrier(Coroutine[Any, Any, Any]):
         self.first: list[Any] | None = None  # what the first step yielded, until the task's first pass
         # Told how it ended, while no task is the current one.
         self.settled: Callable[[Step, Any], object] | None = None
-        task: Any = loop.task(self)
-        self.task = task
+        self.task: Any = loop.task(self)
         # A spare that nobody needed when its loop was closed is not worth a warning.
-        task._log_destroy_pending = False
+        self.task._log_destroy_pending = False
 
     def adopt(self, coroutine: Any, yielded: Any, context: Context) -> None:
         self.coroutine = coroutine
@@ -152,11 +151,10 @@ class Carrier(Coroutine[Any, Any, Any]):
             raise error
         if self.first is not None:
             (yielded,), self.first = self.first, None
-            if is_cancellation(error) and hasattr(yielded, "cancel"):
-                if yielded.cancel(*error.args):
-                    _mark(yielded, is_waited_for=True)
-                    return yielded
-                # It is done already: its result is lost to the cancellation, as it is in a task.
+            # One that is done already cannot be cancelled: its result is lost to the cancellation, as it is in a task.
+            if is_cancellation(error) and hasattr(yielded, "cancel") and yielded.cancel(*error.args):
+                _mark(yielded, is_waited_for=True)
+                return yielded
         return self._step(self.coroutine.throw, error)
 
     def _step(self, method: Callable[[Any], Any], argument: Any) -> Any:

@@ -135,7 +135,7 @@ class Loop:
         self.keeper._log_destroy_pending = False
 
     def rest(self) -> None:
-        """There is no run any more: let the keeper go, but not at once: of runs that follow each other one serves all."""
+        """There is no run any more: let the keeper go, but not at once, since of runs in a row one serves all."""
         if self.keeper is not None and self.is_here():
             self.idle = True
             self.loop.call_later(_IDLE, self._let_keeper_go)

@@ -140,17 +140,29 @@ pub(crate) fn items<'py>(value: &Bound<'py, PyAny>) -> Option<Vec<Bound<'py, PyA
     value.cast::<PyTuple>().ok().map(|tuple| tuple.iter().collect())
 }
 
-/// What a call was given as tasks, each of which is one.
-pub(crate) fn check_tasks<'py>(tasks: &Bound<'py, PyAny>) -> PyResult<Bound<'py, PyTuple>> {
+/// Check what a call was given as tasks: a list or tuple of them. It is not copied, which for many would take as long as
+/// to run them.
+pub(crate) fn check_tasks(tasks: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = tasks.py();
-    let tasks = match tasks.cast::<PyList>() {
-        Ok(list) => list.to_tuple(),
-        Err(_) => tasks.cast::<PyTuple>().map_err(|_| names::fault(py, "not_a_task", (tasks,)))?.clone(),
-    };
+    if !tasks.is_instance_of::<PyList>() && !tasks.is_instance_of::<PyTuple>() {
+        return Err(names::fault(py, "not_a_task", (tasks,)));
+    }
     let kind = task_fields(py)?.kind(py);
-    match tasks.iter_borrowed().find(|item| !item.is_exact_instance(kind)) {
-        Some(wrong) => Err(names::fault(py, "not_a_task", (wrong,))),
-        None => Ok(tasks),
+    let mut wrong = None;
+    each_task(tasks, |task| {
+        if wrong.is_none() && !task.is_exact_instance(kind) {
+            wrong = Some(task);
+        }
+    });
+    wrong.map_or(Ok(()), |wrong| Err(names::fault(py, "not_a_task", (wrong,))))
+}
+
+/// Do something with each item of a list or tuple.
+pub(crate) fn each_task<'py>(tasks: &Bound<'py, PyAny>, mut each: impl FnMut(Bound<'py, PyAny>)) {
+    if let Ok(list) = tasks.cast::<PyList>() {
+        list.iter().for_each(&mut each);
+    } else if let Ok(tuple) = tasks.cast::<PyTuple>() {
+        tuple.iter().for_each(&mut each);
     }
 }
 
@@ -286,7 +298,7 @@ impl Engine {
         tasks: &Bound<'py, PyAny>,
         options: Option<&Bound<'py, PyDict>>,
     ) -> PyResult<Bound<'py, Stimulation>> {
-        let tasks = check_tasks(tasks)?;
+        check_tasks(tasks)?;
         let stim = Stimulation::make(slf, Options::of_dict("activate", options)?)?;
         begin(&stim, Entry::Tasks(tasks.as_unbound()))?;
         Ok(stim)

@@ -47,15 +47,14 @@ impl<const N: usize> Fields<N> {
         self.kind.bind(py)
     }
 
-    /// A field of one of its objects, `None` if it has not been set. What may be changed while it is looked at is not to
-    /// be read in this way.
-    ///
-    /// # Panics
-    /// If the object is of another class.
+    /// A field of one of its objects; `None` if it has not been set, or the object is of another class. What may be changed
+    /// while it is looked at is not to be read in this way.
     #[inline]
     pub(crate) fn get<'a, 'py>(&self, object: &'a Bound<'py, PyAny>, field: usize) -> Option<Borrowed<'a, 'py, PyAny>> {
         let py = object.py();
-        assert!(object.get_type_ptr() == self.kind.as_ptr().cast(), "an object of another class");
+        if object.get_type_ptr() != self.kind.as_ptr().cast() {
+            return None;
+        }
         // SAFETY: an object of this very class has a pointer there, which is null or an object that it holds.
         unsafe {
             let place = object.as_ptr().cast::<u8>().offset(self.offsets[field]).cast::<*mut ffi::PyObject>();

@@ -14,7 +14,7 @@ use crate::waiter::Awaiting;
 use cnstra_core::{Few, Run};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
-use pyo3::types::{PyDict, PyTuple};
+use pyo3::types::PyDict;
 use pyo3::{PyTraverseError, intern};
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::OnceLock;
@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Copy)]
 pub(crate) enum Entry<'a> {
     Signals(&'a [Py<Signal>]),
-    Tasks(&'a Py<PyTuple>),
+    Tasks(&'a Py<PyAny>),
 }
 
 /// How a run stands.

@@ -218,7 +218,7 @@ impl Stimulation {
     #[pyo3(signature = (tasks, /))]
     fn enqueue(slf: &Bound<'_, Self>, tasks: &Bound<'_, PyAny>) -> PyResult<()> {
         let (py, this) = (slf.py(), slf.get());
-        let tasks = check_tasks(tasks)?;
+        check_tasks(tasks)?;
         {
             let state = this.lock(py);
             if state.run.phase == Phase::Ended || state.run.pending() + state.run.active() == 0 {
@@ -226,8 +226,8 @@ impl Stimulation {
                 return Err(names::fault(py, "nothing_to_enqueue_to", ()));
             }
         }
-        append_tasks(slf, &tasks)?;
-        if tasks.is_empty() { Ok(()) } else { feed::feed_or_abandon(slf, None) }
+        append_tasks(slf, tasks)?;
+        if tasks.is_empty()? { Ok(()) } else { feed::feed_or_abandon(slf, None) }
     }
 
     fn __await__(slf: &Bound<'_, Self>) -> Waiter {

@@ -1,6 +1,6 @@
 //! An activation as data, between the scheduler and `ActivationTask`.
 
-use crate::engine::Engine;
+use crate::engine::{Engine, each_task};
 use crate::fields::Fields;
 use crate::names;
 use crate::signal::Signal;
@@ -199,22 +199,24 @@ fn plain<'a, 'py>(
 
 /// Reserve an activation for each task, and append them when all are (S17).
 #[inline(never)]
-pub(crate) fn append_tasks(stim: &Bound<'_, Stimulation>, tasks: &Bound<'_, PyTuple>) -> PyResult<()> {
+pub(crate) fn append_tasks(stim: &Bound<'_, Stimulation>, tasks: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = stim.py();
     let fields = task_fields(py)?;
     let engine = stim.get().engine.get();
     let graph = &engine.graph;
+    let count = tasks.len()?;
     let mut state = stim.get().lock(py);
     let run = &mut state.run;
-    run.expect(tasks.len());
+    run.expect(count);
     // In a graph with joins an activation that has arrived must not look like the last one that could.
-    let mut reserved = Vec::with_capacity(if graph.joins() > 0 { tasks.len() } else { 0 });
-    for task in tasks.iter_borrowed() {
+    let mut reserved = Vec::with_capacity(if graph.joins() > 0 { count } else { 0 });
+    // Nothing here runs Python code: nobody can change the list meanwhile.
+    each_task(tasks, |task| {
         if graph.joins() == 0
             && let Some((dendrite, signal)) = plain(fields, engine, &task)
         {
             run.append_entry(graph, dendrite, Cargo::Signal(signal.to_owned().unbind()), hop_of(fields, &task));
-            continue;
+            return;
         }
         let Found { dendrite, hop, cargo, joined } = Found::of(fields, engine, &task);
         let mut activation = run.reserve(graph, dendrite, cargo, 0, hop);
@@ -226,7 +228,7 @@ pub(crate) fn append_tasks(stim: &Bound<'_, Stimulation>, tasks: &Bound<'_, PyTu
         } else {
             run.append(graph, activation);
         }
-    }
+    });
     for activation in reserved {
         run.append(graph, activation);
     }
