@@ -126,7 +126,7 @@ pub(crate) fn end(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
 #[inline(never)]
 fn end_slowly(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let (left, in_worker) = {
         let mut state = this.lock(py);
         // Only what is cut short leaves something behind.

@@ -26,7 +26,7 @@ pub(crate) struct Answered {
 /// The run is entered: one response per signal, or one without output (S17).
 pub(crate) fn announce_entry(stim: &Bound<'_, Stimulation>, signals: &[Py<Signal>]) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     if this.is_quiet() {
         let mut state = this.lock(py);
         for signal in signals {
@@ -43,7 +43,7 @@ pub(crate) fn announce_entry(stim: &Bound<'_, Stimulation>, signals: &[Py<Signal
 #[inline(never)]
 fn announce_entry_aloud(stim: &Bound<'_, Stimulation>, signals: &[Py<Signal>]) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let signals: Vec<_> = (signals.iter())
         .map(|signal| (signal.clone_ref(py).into_bound(py), engine.number_of(&signal.get().collateral)))
         .collect();
@@ -85,7 +85,7 @@ fn respond(
     error: Option<&Py<PyAny>>,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let count = caused.count;
     let global = engine.response_listeners.snapshot(py);
     let local = [&this.options().tap, &this.options().on_response];
@@ -251,7 +251,7 @@ fn listener_failed(stim: &Bound<'_, Stimulation>, error: PyErr, kind: &str) -> P
 #[inline]
 pub(crate) fn drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let this = stim.get();
-    let engine = this.engine.get();
+    let engine = this.engine();
     if engine.auto_cleanup && this.options().context_store.is_none() {
         clean_contexts(stim)?;
     }
@@ -261,7 +261,7 @@ pub(crate) fn drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
 #[inline(never)]
 fn tell_drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let global = engine.drain_listeners.snapshot(py);
     let local = this.options().on_drain.iter();
     let listeners: Vec<&Py<PyAny>> = local.chain(global.iter().map(|(_, listener)| &**listener)).collect();
@@ -299,7 +299,7 @@ fn clean_contexts(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     if names.is_empty() {
         return Ok(());
     }
-    let engine = this.engine.get();
+    let engine = this.engine();
     let dendrites: Vec<u32> = {
         let state = this.lock(py);
         let unfinished = state.run.unfinished(&engine.graph).into_iter().map(|activation| activation.dendrite);

@@ -80,7 +80,7 @@ impl Callback {
                 task.call_method0(py, intern!(py, "cancel"))?;
             }
             Kind::Offloaded { called, arguments } => {
-                let handler = &stim.get().engine.get().handlers[called.dendrite as usize];
+                let handler = &stim.get().engine().handlers[called.dendrite as usize];
                 // A run that the worker starts and waits for is awaited by this activation.
                 let call = || handler.call.call1(py, arguments.bind(py));
                 return drive(stim, called.number, call).map(Some);
@@ -118,7 +118,7 @@ impl Callback {
 
 /// A worker came back to a run that is given up: all that is left to do is to pass its slot on.
 fn lost(stim: &Bound<'_, Stimulation>, called: Called) -> PyResult<()> {
-    let engine = stim.get().engine.get();
+    let engine = stim.get().engine();
     if let Some(slots) = engine.handlers[called.dendrite as usize].slots {
         release(stim.py(), engine, slots, Holder::new(stim, called.number))?;
     }

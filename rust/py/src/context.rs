@@ -62,7 +62,7 @@ impl Context {
 
     #[getter]
     fn shared(&self, py: Python<'_>) -> Py<PyAny> {
-        self.stimulation.get().engine.get().shared.clone_ref(py)
+        self.stimulation.get().engine().shared.clone_ref(py)
     }
 
     #[getter]
@@ -77,7 +77,7 @@ impl Context {
 
     #[getter]
     fn cns(&self, py: Python<'_>) -> Py<PyAny> {
-        self.stimulation.get().engine.clone_ref(py).into_any()
+        self.stimulation.get().cns(py).into_any()
     }
 
     #[getter]
@@ -87,7 +87,7 @@ impl Context {
 
     #[getter]
     fn task<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        self.info.to_task(py, self.stimulation.get().engine.get())
+        self.info.to_task(py, self.stimulation.get().engine())
     }
 
     fn __repr__(&self, py: Python<'_>) -> PyResult<String> {

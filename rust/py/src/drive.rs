@@ -82,7 +82,7 @@ fn turns(stim: &Bound<'_, Stimulation>, mut entry: Option<Entry<'_>>) -> PyResul
 
 fn dispatch(stim: &Bound<'_, Stimulation>, entry: Option<Entry<'_>>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     this.lock(py).run.begin_turn();
     if let Some(entry) = entry {
         enter_run(stim, entry)?;
@@ -137,7 +137,7 @@ fn wait_for_slot(
     number: u64,
 ) -> bool {
     let Some(slots) = handler.slots else { return false };
-    let slots = &stim.get().engine.get().slots[slots as usize];
+    let slots = &stim.get().engine().slots[slots as usize];
     let ticket = slots.lock(stim.py()).acquire(Holder::new(stim, number), || ());
     if let Some(ticket) = ticket {
         run.wait(ticket);
@@ -152,7 +152,7 @@ fn look_for_deadlock(stim: &Bound<'_, Stimulation>, handler: &Handler, number: u
     if let Some(slots) = handler.slots
         && this.is_awaited(py)
     {
-        let holders = held_by(py, this.engine.get(), slots)?;
+        let holders = held_by(py, this.engine(), slots)?;
         if names::deadlock(py)?.getattr(intern!(py, "is_doomed"))?.call1((stim, holders))?.is_truthy()? {
             grants::doom(stim, number)?;
         }
@@ -177,7 +177,7 @@ fn process(stim: &Bound<'_, Stimulation>, job: Job) -> PyResult<()> {
         Job::Unpark(ticket) => {
             let this = stim.get();
             let py = stim.py();
-            this.lock(py).run.unpark(&this.engine.get().graph, ticket, |cargo| cargo.clone_ref(py));
+            this.lock(py).run.unpark(&this.engine().graph, ticket, |cargo| cargo.clone_ref(py));
             Ok(())
         }
     }?;

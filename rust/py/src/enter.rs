@@ -197,7 +197,7 @@ fn offload(
 /// A handler that had gone on as a task has ended.
 pub(crate) fn finish_task(stim: &Bound<'_, Stimulation>, called: Called, ended: Ended) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let handler = &this.engine.get().handlers[called.dendrite as usize];
+    let handler = &this.engine().handlers[called.dendrite as usize];
     let value = ended.value.into_bound(py);
     let (expired, cancelled) = {
         let mut state = this.lock(py);
@@ -237,7 +237,7 @@ pub(crate) fn finish_worker(
     entered: Instant,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let handler = &this.engine.get().handlers[called.dendrite as usize];
+    let handler = &this.engine().handlers[called.dendrite as usize];
     let mut result = match error {
         None => Ok(value.into_bound(py)),
         Some(error) => Err(PyErr::from_value(error.into_bound(py))),

@@ -50,7 +50,7 @@ fn grant(stim: &Bound<'_, Stimulation>, number: u64, error: Option<Py<PyAny>>) -
 /// It would wait for ever: it fails instead.
 pub(crate) fn doom(stim: &Bound<'_, Stimulation>, number: u64) -> PyResult<()> {
     let this = stim.get();
-    let engine = this.engine.get();
+    let engine = this.engine();
     let found = {
         let state = this.lock(stim.py());
         (state.run.waiting())

@@ -53,7 +53,7 @@ impl Response {
 
     #[getter]
     fn task<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let engine = self.stimulation.get().engine.get();
+        let engine = self.stimulation.get().engine();
         self.answered.as_ref().map(|(info, _)| info.to_task(py, engine)).transpose()
     }
 
@@ -73,7 +73,7 @@ impl Response {
 
     #[getter]
     fn caused<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyTuple>> {
-        let engine = self.stimulation.get().engine.get();
+        let engine = self.stimulation.get().engine();
         let (cause, hop) = self.answered.as_ref().map_or((0, 0), |(info, _)| (info.number, info.hop));
         let mut tasks = Vec::with_capacity(self.caused.count);
         if let (Some(collateral), Some(signal)) = (self.caused.collateral, &self.output_signal) {

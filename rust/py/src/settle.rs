@@ -81,7 +81,7 @@ pub(crate) fn settle_signal<'py>(
     signal: Option<Bound<'py, Signal>>,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let mut collateral = 0;
     let owns = signal.as_ref().is_none_or(|signal| {
         let number = engine.number_of(&signal.get().collateral);
@@ -121,7 +121,7 @@ pub(crate) fn settle<'py>(
     result: PyResult<Bound<'py, PyAny>>,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let graph = &engine.graph;
     let answer = result.and_then(|value| Answer::of(engine, handler, value));
     let mut state = this.lock(py);
@@ -175,7 +175,7 @@ fn settle_aloud<'py>(
     answer: PyResult<Answer<'py>>,
 ) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let error = match &answer {
         Ok(_) => None,
         Err(error) => {
@@ -213,7 +213,7 @@ fn settle_aloud<'py>(
 #[inline(never)]
 pub(crate) fn leave_undone(stim: &Bound<'_, Stimulation>, handler: &Handler, called: Called) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     {
         let mut state = this.lock(py);
         if let Some(activation) = take(&mut state.run, called) {
@@ -232,7 +232,7 @@ pub(crate) fn leave_undone(stim: &Bound<'_, Stimulation>, handler: &Handler, cal
 #[inline(never)]
 pub(crate) fn refuse(stim: &Bound<'_, Stimulation>, called: Called, error: Option<Py<PyAny>>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
-    let engine = this.engine.get();
+    let engine = this.engine();
     let Called { hop, dendrite, .. } = called;
     let info = {
         let state = this.lock(py);

@@ -157,16 +157,22 @@ impl More {
 static NONE: Options = Options::NONE;
 
 #[cold]
-fn gone() -> ! {
-    unreachable!("a run has its state until it is dropped")
+pub(crate) fn gone() -> ! {
+    unreachable!("a run has its engine, its context and its state until it is dropped")
 }
 
 impl Drop for Stimulation {
     fn drop(&mut self) {
-        if let Some(state) = self.state.take() {
-            let left = Python::attach(|py| self.engine.get().spares.lock(py).give(state));
-            drop(left);
-        }
+        // All at once: dropped one by one, each would have to find out that the thread is attached.
+        Python::attach(|py| {
+            let Some(engine) = self.engine.take() else { return };
+            if let Some(state) = self.state.take() {
+                let left = engine.get().spares.lock(py).give(state);
+                drop(left);
+            }
+            drop(self.context.take().map(|context| context.into_bound(py)));
+            drop(engine.into_bound(py));
+        });
     }
 }
 
@@ -191,8 +197,8 @@ impl Stimulation {
         };
         let stimulation = Self {
             serial,
-            engine: engine.clone().unbind(),
-            context: call::copy_context(py)?.unbind(),
+            engine: Some(engine.clone().unbind()),
+            context: Some(call::copy_context(py)?.unbind()),
             max_hops: given.max_hops.unwrap_or(u32::MAX),
             has_listener: given.on_response.is_some() || given.tap.is_some(),
             options,
@@ -207,7 +213,18 @@ impl Stimulation {
     /// What its turns run in (S16).
     #[inline]
     pub(crate) fn context<'py>(&self, py: Python<'py>) -> &Bound<'py, PyAny> {
-        self.context.bind(py)
+        match &self.context {
+            Some(context) => context.bind(py),
+            None => gone(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn engine(&self) -> &Engine {
+        match &self.engine {
+            Some(engine) => engine.get(),
+            None => gone(),
+        }
     }
 
     /// What it was told.
@@ -226,7 +243,7 @@ impl Stimulation {
     /// Nobody hears its responses: neither a local listener nor one of the CNS.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.engine.get().response_listeners.is_empty() && !self.has_listener
+        self.engine().response_listeners.is_empty() && !self.has_listener
     }
 
     pub(crate) fn outcome_now(&self) -> Outcome {

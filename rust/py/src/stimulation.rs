@@ -9,7 +9,7 @@ use crate::listeners::Forget;
 use crate::names;
 use crate::options::Options;
 use crate::spares::BoxedState;
-use crate::state::{Entry, Links, OnEnd, Outcome};
+use crate::state::{Entry, Links, OnEnd, Outcome, gone};
 use crate::task::{Cargo, TaskInfo, append_tasks};
 use crate::waiter::Waiter;
 use cnstra_core::{ActivationRef, Graph, Phase, Run};
@@ -29,24 +29,26 @@ type Choice = for<'a> fn(&'a Run<Cargo, Py<PyAny>>, &'a Graph) -> Vec<Activation
 pub(crate) struct Stimulation {
     /// Which of all runs it is: later ones have higher numbers.
     pub(crate) serial: u64,
-    pub(crate) engine: Py<Engine>,
+    /// `None` only while it is dropped, like the two that say so below.
+    pub(crate) engine: Option<Py<Engine>>,
     /// Boxed, and only if there are any: most runs are told nothing.
     pub(crate) options: Option<Box<Options>>,
     /// Somebody listens to its responses, and to no other run's.
     pub(crate) has_listener: bool,
-    pub(crate) context: Py<PyAny>,
+    /// See the engine.
+    pub(crate) context: Option<Py<PyAny>>,
     pub(crate) max_hops: u32,
     pub(crate) host: OnceLock<Host>,
     /// Boxed, and only when needed, like the options.
     pub(crate) links: OnceLock<Box<Links>>,
     pub(crate) outcome: AtomicU8,
-    /// `None` only while it is dropped.
+    /// See the engine.
     pub(crate) state: Option<BoxedState>,
 }
 
 impl Stimulation {
     fn tasks_of<'py>(&self, py: Python<'py>, choose: Choice) -> PyResult<Bound<'py, PyList>> {
-        let engine = self.engine.get();
+        let engine = self.engine();
         let infos: Vec<TaskInfo> = {
             let state = self.lock(py);
             choose(&state.run, &engine.graph).into_iter().map(|activation| TaskInfo::of(py, activation)).collect()
@@ -95,8 +97,11 @@ impl Stimulation {
     }
 
     #[getter]
-    fn cns(&self, py: Python<'_>) -> Py<Engine> {
-        self.engine.clone_ref(py)
+    pub(crate) fn cns(&self, py: Python<'_>) -> Py<Engine> {
+        match &self.engine {
+            Some(engine) => engine.clone_ref(py),
+            None => gone(),
+        }
     }
 
     #[getter]
@@ -161,7 +166,7 @@ impl Stimulation {
             Some(exception) => exception.into_bound(py),
             None => self.aborted_error(py)?,
         };
-        let engine = self.engine.get();
+        let engine = self.engine();
         let kind = names::stimulation(py)?.getattr(intern!(py, "TaskFailure"))?;
         let made = failures.into_iter().map(|(info, error)| {
             let undone = error.is_none();
@@ -305,8 +310,8 @@ impl Stimulation {
         };
         let mut found = Vec::new();
         for (number, dendrite) in waiting {
-            if let Some(slots) = self.engine.get().handlers[dendrite as usize].slots {
-                found.push((number, held_by(py, self.engine.get(), slots)?));
+            if let Some(slots) = self.engine().handlers[dendrite as usize].slots {
+                found.push((number, held_by(py, self.engine(), slots)?));
             }
         }
         Ok(found)
@@ -334,7 +339,7 @@ impl Stimulation {
         let cleared = Python::attach(|py| {
             let mut state = self.lock(py);
             let state = &mut *state;
-            (state.more.take(), std::mem::replace(&mut state.run, Run::new(&self.engine.get().graph, None)))
+            (state.more.take(), std::mem::replace(&mut state.run, Run::new(&self.engine().graph, None)))
         });
         drop(cleared);
     }

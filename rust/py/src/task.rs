@@ -202,7 +202,7 @@ fn plain<'a, 'py>(
 pub(crate) fn append_tasks(stim: &Bound<'_, Stimulation>, tasks: &Bound<'_, PyAny>) -> PyResult<()> {
     let py = stim.py();
     let fields = task_fields(py)?;
-    let engine = stim.get().engine.get();
+    let engine = stim.get().engine();
     let graph = &engine.graph;
     let count = tasks.len()?;
     let mut state = stim.get().lock(py);
