@@ -2,7 +2,7 @@
 //!
 //! What changes in a run is touched by attached threads alone, in single steps that never call into Python. With a
 //! global interpreter lock that lock is enough, and this is a cell that only watches that no step is begun inside
-//! another. Without one it is a mutex. Measured (docs/decisions): two mutexes a hop were a third of a hop.
+//! another. Without one it is a mutex. (Why: docs/decisions/2026-11-24-hot-path.md.)
 #![allow(unsafe_code, reason = "a cell that is guarded by the interpreter's lock is no cell that Rust knows")]
 
 use pyo3::gc::PyVisit;

@@ -54,8 +54,8 @@ impl<S, E> Run<S, E> {
         None
     }
 
-    /// Each branch writes the current activation where it belongs: put together in one place and moved from there, it
-    /// costs a third of a hop, because the processor has to wait for its own stores.
+    /// Each branch writes the current activation where it belongs. Put together in one place and moved from there it costs
+    /// more than all the rest of this, because the processor has to wait for its own stores.
     #[inline(always)]
     fn take_queued(&mut self, graph: &Graph, copy: impl Fn(&S) -> S) -> Option<Taken<E>> {
         let emission = match self.queue.first_mut()? {
