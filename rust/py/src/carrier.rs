@@ -118,9 +118,9 @@ impl Carrier {
             load.coroutine.as_ref().map(|coroutine| coroutine.bind(py).clone()).zip(context)
         };
         let Some((coroutine, context)) = carried else { return Ok(None) };
-        let sent = {
-            let _entered = Entered::enter(&context)?;
-            how(&coroutine)
+        let sent = match Entered::enter(&context) {
+            Ok(_entered) => how(&coroutine),
+            Err(error) => Err(error),
         };
         let task = this.task(py)?;
         let (step, out) = match sent {

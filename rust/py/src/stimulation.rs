@@ -58,16 +58,22 @@ impl Stimulation {
 }
 
 impl Stimulation {
-    /// Tell somebody of the run's end, which has not come.
+    /// Tell somebody of the run's end.
     ///
     /// # Returns
     /// The key for [`Stimulation::forget`].
-    pub(crate) fn on_end(&self, py: Python<'_>, told: OnEnd) -> u64 {
+    ///
+    /// # Errors
+    /// It comes back if the run has ended: another thread may have seen to that since the caller looked.
+    pub(crate) fn on_end(&self, py: Python<'_>, told: OnEnd) -> Result<u64, OnEnd> {
         let mut state = self.lock(py);
+        if self.is_done() {
+            return Err(told);
+        }
         let more = state.more();
         more.last_key += 1;
         more.on_ended.push((more.last_key, told));
-        more.last_key
+        Ok(more.last_key)
     }
 
     /// Tell nobody of it.
@@ -263,12 +269,13 @@ impl Stimulation {
 
     /// Call back with the run when it has ended, on its own thread; at once if it has. Returns what undoes this.
     fn _on_end(slf: &Bound<'_, Self>, callback: Bound<'_, PyAny>) -> PyResult<Forget> {
-        let (py, this) = (slf.py(), slf.get());
-        if this.is_done() {
-            callback.call1((slf,))?;
-            return Ok(Forget { stimulation: slf.clone().unbind(), key: 0 });
-        }
-        let key = this.on_end(py, OnEnd::Call(callback.unbind()));
+        let key = match slf.get().on_end(slf.py(), OnEnd::Call(callback.unbind())) {
+            Ok(key) => key,
+            Err(told) => {
+                told.tell(slf)?;
+                0
+            }
+        };
         Ok(Forget { stimulation: slf.clone().unbind(), key })
     }
 

@@ -96,9 +96,13 @@ impl Waiter {
         let future = starter.create_future(py)?;
         let iterator = future.try_iter()?.into_any();
         let awaiting = Awaiting { future: future.unbind(), event_loop: event_loop.clone().unbind() };
-        let key = run.get().on_end(py, OnEnd::Wake(awaiting));
-        let waiting = Stage::Waiting { iterator: iterator.clone().unbind(), key, owner };
-        *self.stage.lock(py) = waiting;
+        let registered = run.get().on_end(py, OnEnd::Wake(awaiting));
+        let key = *registered.as_ref().unwrap_or(&0);
+        *self.stage.lock(py) = Stage::Waiting { iterator: iterator.clone().unbind(), key, owner };
+        if registered.is_err() {
+            self.stop(py)?;
+            return self.over(py);
+        }
         self.go_on(py, call::send(&iterator, py.None().bind(py)))
     }
 
