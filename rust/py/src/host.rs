@@ -24,17 +24,18 @@ thread_local! {
 
 /// The loop that runs in this thread. Without asyncio in `sys.modules` none can.
 pub(crate) fn running_loop(py: Python<'_>) -> PyResult<Option<Bound<'_, PyAny>>> {
-    static ASYNCIO: PyOnceLock<Py<PyModule>> = PyOnceLock::new();
-    let asyncio = match ASYNCIO.get(py) {
-        Some(asyncio) => asyncio.bind(py),
+    static GET: PyOnceLock<Py<PyAny>> = PyOnceLock::new();
+    let get = match GET.get(py) {
+        Some(get) => get.bind(py),
         None => {
             let modules = PyModule::import(py, "sys")?.getattr(intern!(py, "modules"))?.cast_into::<PyDict>()?;
             let Some(asyncio) = modules.get_item(intern!(py, "asyncio"))? else { return Ok(None) };
-            let asyncio = asyncio.cast_into::<PyModule>()?.unbind();
-            ASYNCIO.get_or_init(py, || asyncio).bind(py)
+            // None while the module is being imported by somebody.
+            let Some(get) = asyncio.getattr_opt(intern!(py, "_get_running_loop"))? else { return Ok(None) };
+            GET.get_or_init(py, || get.unbind()).bind(py)
         }
     };
-    let running = asyncio.getattr(intern!(py, "_get_running_loop"))?.call0()?;
+    let running = get.call0()?;
     Ok((!running.is_none()).then_some(running))
 }
 
