@@ -135,11 +135,11 @@ def tell(self, number, frame):
     receive(self, number, frame)
     if first:
         # Not by print: the signal may arrive inside the other one, and a stream refuses to be written to from within.
-        os.write(1, b"asked\n")
+        os.write(1, b"asked\\n")
 
 def slow(self, command):
     if command.order_id == 100:
-        os.write(1, b"placing\n")
+        os.write(1, b"placing\\n")
         time.sleep(60)
     return place(self, command)
 
