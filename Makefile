@@ -63,7 +63,7 @@ $(EXTENSION): $(TOOLS) pyproject.toml $(RUST_SOURCES)
 .PHONY: lock
 lock: $(TOOLS) ## Pin the development tools anew, at their newest versions, in requirements-dev.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
-	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --extra cli \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --group dev --all-extras \
 	    --no-header --no-emit-index-url --no-emit-find-links pyproject.toml -o requirements-dev.txt
 
 # --- Running and checking

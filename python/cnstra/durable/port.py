@@ -1,0 +1,383 @@
+"""The port that every store implements: what durable runs need of a database, and nothing more.
+
+It speaks in rows and bytes. A store knows neither signals nor graphs nor codecs; it keeps what it is given, decides by its
+own clock and its own lock who owns a run, and writes a batch of increments whole or not at all.
+
+How a run lies in a store:
+
+- A **run** row has its entry (encoded signals), its options and its state. ``key`` is the store's own number for it.
+- A **task** row is one activation, by (``key``, ``seq``). The frontier is the rows whose status is ``pending``,
+  ``failed`` or ``aborted``: what is left to do. A row has the outputs of its activation and not its input: that is output
+  number ``place`` of the row ``cause``, or of the run's entry where ``cause`` is 0. Only what nobody caused
+  (``cause`` None, it was enqueued) carries its own input.
+- A **context** row is the value of one neuron in one run.
+- An **attempt** row is one stretch of a run in one process.
+- An **owner** row is a process and its lease: one row to renew, however many runs the process has.
+
+Who may write: a run has a ``fence``, a number that grows with every change of owner. An increment carries the fence of
+its owner and is refused if that is not the run's any more: a process that was away cannot overwrite what its
+successor did (M. Kleppmann, "How to do distributed locking", 2016).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal, NamedTuple
+
+from .records import Attempt, RunStatus, TaskStatus
+
+__all__ = [
+    "FRONTIER",
+    "Beat",
+    "Candidate",
+    "Change",
+    "Claim",
+    "Frontier",
+    "Increment",
+    "NewRun",
+    "Row",
+    "RunEnd",
+    "RunRow",
+    "Store",
+    "Takeover",
+]
+
+# The statuses of the rows that are left to do.
+FRONTIER = ("pending", "failed", "aborted")
+
+
+class NewRun(NamedTuple):
+    """A run that is to be recorded."""
+
+    run_id: str
+    root: str  # from which the ids of its activations are made
+    entry: bytes
+    options: bytes
+    fingerprint: str
+    scope: str | None
+    tags: tuple[str, ...]
+    due: float | None  # seconds since the epoch; None for a run that begins now
+
+
+class Claim(NamedTuple):
+    """A run that its owner may write from now on."""
+
+    key: int
+    run_id: str
+    fence: int
+    attempt: int
+    root: str
+    entry: bytes
+    options: bytes
+    entered: bool  # whether any of its tasks is recorded: if not, it begins with its entry
+    last_seq: int  # 0 if none
+    hops: int
+
+
+class RunRow(NamedTuple):
+    """A run as it stands."""
+
+    key: int
+    run_id: str
+    status: RunStatus
+    root: str
+    entry: bytes
+    options: bytes
+    fingerprint: str
+    scope: str | None
+    tags: tuple[str, ...]
+    created: float
+    updated: float
+    due: float | None
+    owner: str | None
+    lease_until: float | None  # None if nobody owns it
+    expired: bool  # nobody owns it, or whoever does has let the lease run out, by the store's clock
+    fence: int
+    attempt: int
+    hops: int
+    crashes: int  # attempts in a row that were lost without having committed anything
+    error: str | None
+    cancel: str | None
+
+
+class Candidate(NamedTuple):
+    """A run that may be taken over."""
+
+    key: int
+    run_id: str
+    fence: int
+    fingerprint: str
+    entry: bytes
+    owner: str | None
+    crashes: int
+    scheduled: bool  # it is due, and has never begun
+    cancel: str | None
+
+
+class Takeover(NamedTuple):
+    """A candidate that is to be claimed, and what the graph is that it will run on."""
+
+    key: int
+    fence: int
+    fingerprint: str
+
+
+class Row(NamedTuple):
+    """A task, in the order of the columns."""
+
+    seq: int
+    id: str
+    cause: int | None
+    place: int
+    neuron: str
+    collateral: str
+    dendrite: int
+    hop: int
+    attempt: int
+    status: TaskStatus
+    input: bytes | None
+    outputs: bytes | None
+    error: str | None
+    traceback: str | None
+    started: float | None
+    duration: float | None
+    joined: str | None  # the seqs of what a join took over, as "3,4,9"
+
+
+class Change(NamedTuple):
+    """What becomes of a task that is stored already, in the order of the columns; ``seq`` last."""
+
+    attempt: int
+    status: TaskStatus
+    outputs: bytes | None
+    error: str | None
+    traceback: str | None
+    started: float | None
+    duration: float | None
+    seq: int
+
+
+class RunEnd(NamedTuple):
+    """How a run ended. With ``aborted`` the store turns its pending tasks into aborted ones."""
+
+    status: Literal["completed", "failed", "aborted"]
+    error: str | None
+
+
+@dataclass(slots=True)
+class Increment:
+    """What happened in a run since its last commit; written whole or not at all.
+
+    Attributes:
+        key, fence: which run, and by which right.
+        added: tasks that the store does not have.
+        changed: tasks that it has.
+        removed: the seqs of tasks that it is to forget (``volume="frontier"``).
+        contexts: context values by neuron name; None forgets one.
+        hops: the longest chain of the run so far.
+        end: how it ended, None if it goes on.
+    """
+
+    key: int
+    fence: int
+    added: list[Row] = field(default_factory=list[Row])
+    changed: list[Change] = field(default_factory=list[Change])
+    removed: list[int] = field(default_factory=list[int])
+    contexts: dict[str, bytes | None] = field(default_factory=dict[str, "bytes | None"])
+    hops: int = 0
+    end: RunEnd | None = None
+
+
+class Frontier(NamedTuple):
+    """What is left to do in a run."""
+
+    tasks: list[Row]  # status in FRONTIER, and those that unfinished joins took over (``joined``); by seq
+    outputs: dict[int, bytes]  # of the tasks that caused these, by seq
+    contexts: dict[str, bytes]
+
+
+class Beat(NamedTuple):
+    """What a heartbeat brings back."""
+
+    cancels: dict[int, str]  # reasons by key, of the runs of this owner that somebody wants cancelled
+
+
+class Store(ABC):
+    """A store of durable runs: made by ``Store.open(url)``, connected by ``Durable``.
+
+    All of it is called from one event loop, but for ``beat``.
+
+    Every method raises ``StoreUnavailableError`` if the store cannot be reached, is full or read-only, ``StoreBusyError``
+    if somebody else has locked it, and ``StoreCorruptError`` if it is damaged. None of them has done anything then.
+    """
+
+    inline: ClassVar[bool]
+    """Whether its coroutines never suspend, so that ``coroutine.send(None)`` runs them whole. A locked store raises
+    ``StoreBusyError`` instead of making the loop wait for more than a few milliseconds."""
+
+    transactions: ClassVar[Literal["savepoint", "connection"] | None]
+    """How transactional neurons are run: in a savepoint of the transaction that the next commit ends (a plain function,
+    on the loop's thread), on a connection of their own (a coroutine, or a plain function in a worker), or not at all."""
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """What messages call it: its URL without password."""
+
+    @staticmethod
+    def open(url: str, **options: Any) -> Store:
+        """Find the store that a URL names. Nothing is opened yet.
+
+        Args:
+            url: ``memory://``, ``sqlite:///relative/path.db``, ``sqlite:////absolute/path.db``, or
+                ``postgresql://user@host:port/database``.
+            **options: of that kind of store. SQLite: ``synchronous``, ``"normal"`` (survives the death of the process; the
+                default) or ``"full"`` (survives that of the machine). PostgreSQL: ``schema`` (``"public"``), in which its
+                tables are, and ``pool_size`` (10), connections for transactional neurons and reads.
+
+        Raises:
+            StoreUrlError: there is no such kind of store, or the URL is not complete.
+            TypeError: that kind of store has no such option.
+            ModuleNotFoundError: its driver is not installed; the message says what to install.
+
+        Example:
+            >>> from cnstra.durable import Store
+            >>> Store.open("sqlite:///runs.db")
+            <Store sqlite:///runs.db>
+        """
+        from .opening import open_store
+
+        return open_store(url, options)
+
+    def __repr__(self) -> str:
+        return f"<Store {self.url}>"
+
+    # -- life
+
+    @abstractmethod
+    async def connect(self) -> None:
+        """Open it, and bring its schema up to date, under a lock. Raises SchemaTooNewError, StoreCorruptError."""
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Close it; what is not committed is gone. May be called again, and on one that is not open."""
+
+    # -- owners
+
+    @abstractmethod
+    async def register(self, owner: str, lease: float) -> None:
+        """Enter an owner, whose lease runs out ``lease`` seconds from now, by the store's clock."""
+
+    @abstractmethod
+    def beat(self, owner: str, lease: float) -> Beat:
+        """Renew an owner's lease, entering it anew if it is gone. Called from a thread of its own: uses a connection of its
+        own, which it opens again after an error, and may wait for a lock for a second or so."""
+
+    @abstractmethod
+    async def unregister(self, owner: str) -> None:
+        """Forget an owner: its attempts end ``released`` where they had not ended, its runs are nobody's from now on."""
+
+    # -- runs
+
+    @abstractmethod
+    async def create(self, owner: str, runs: Sequence[NewRun]) -> list[Claim | None]:
+        """Record runs; None for each whose id is taken already, which changes nothing. One without ``due`` belongs to the
+        owner at once, with fence 1 and attempt 1; one with it is ``scheduled``, has fence 0 and attempt 0 and no owner
+        (its claim says so too). One transaction."""
+
+    @abstractmethod
+    async def candidates(
+        self, owner: str, live: Collection[int], dead: Collection[str], *, run_id: str | None = None, limit: int = 1000
+    ) -> list[Candidate]:
+        """Runs that may be taken over, oldest first: running ones that nobody owns, whose owner's lease has run out, is
+        in ``dead``, or is ``owner`` itself while their key is not in ``live``; and scheduled ones that are due.
+        With ``run_id``, that one alone, if it may be taken over."""
+
+    @abstractmethod
+    async def claim(
+        self, owner: str, takeovers: Sequence[Takeover], live: Collection[int], dead: Collection[str]
+    ) -> list[Claim]:
+        """Take over those that may still be taken over by the rules of ``candidates`` and whose fence is still the one given.
+        Each gets the next fence, a new attempt and the given fingerprint; its unended attempt ends ``lost``, and then
+        ``crashes`` is one more (not so if nobody owned it: it was released). A scheduled one becomes ``running``."""
+
+    @abstractmethod
+    async def give_up(self, takeovers: Sequence[Takeover], end: RunEnd) -> int:
+        """End runs that nobody should try any more, if their fence is still the one given; returns how many. Their unended
+        attempts end ``lost``."""
+
+    @abstractmethod
+    async def reopen(self, owner: str, run_id: str, fingerprint: str) -> Claim | None:
+        """Take a ``failed`` or ``aborted`` run up again, as a new attempt with the next fence, without error or wish to
+        cancel and with ``crashes`` 0; its failed and aborted tasks are pending again. None if it is not in such a state."""
+
+    @abstractmethod
+    async def request_cancel(self, run_id: str, reason: str) -> RunRow | None:
+        """Ask for the end of a run, and return it as it stands then; None if there is none. A scheduled one, or one whose
+        owner is nobody or expired, ends ``aborted`` there and then; an ended one is left alone."""
+
+    @abstractmethod
+    async def commit(self, batch: Sequence[Increment]) -> frozenset[int]:
+        """Write increments in one transaction, but for those whose fence is not the run's any more: their keys are
+        returned, and nothing of them is written. A run that ends has no owner any more, and its attempt ends as it does.
+        Everything that is committed sets ``crashes`` to 0. At most one increment a run."""
+
+    @abstractmethod
+    async def frontier(self, key: int) -> Frontier:
+        """What is left to do in a run."""
+
+    # -- the record
+
+    @abstractmethod
+    async def find(self, run_id: str) -> RunRow | None:
+        """A run by its id."""
+
+    @abstractmethod
+    async def list_runs(
+        self,
+        *,
+        status: RunStatus | None = None,
+        scope: str | None = None,
+        tag: str | None = None,
+        since: float | None = None,
+        before: int | None = None,
+        limit: int = 100,
+    ) -> list[RunRow]:
+        """Runs, the newest first (by ``key``); ``since`` is the earliest ``created``, ``before`` the key that all on this
+        page are smaller than."""
+
+    @abstractmethod
+    async def list_attempts(self, key: int) -> list[Attempt]:
+        """The attempts of a run, in order."""
+
+    @abstractmethod
+    async def list_tasks(self, key: int, *, after: int = 0, limit: int = 100) -> tuple[list[Row], dict[int, bytes]]:
+        """The tasks of a run with a ``seq`` beyond ``after``, in order, and the outputs of what caused them by seq, as far as
+        the store has them."""
+
+    @abstractmethod
+    async def prune(self, *, older_than: float | None, keep_last: int | None) -> int:
+        """Remove ended runs that were last written more than ``older_than`` seconds ago, and that are not among the
+        ``keep_last`` newest ended ones (a limit that is None is not one); returns how many. Owners whose lease ran out
+        long ago and who own nothing go too."""
+
+    # -- transactions
+
+    def savepoint(self, key: int, fence: int) -> Any:
+        """For ``transactions == "savepoint"``: a context manager around one transactional handler, that enters a savepoint of
+        the transaction that the next ``commit`` ends, and gives what ``current_transaction()`` is to be. An exception
+        undoes what was written since and goes on. Raises LeaseLostError, StoreBusyError when it is entered."""
+        raise NotImplementedError
+
+    def transaction(self) -> Any:
+        """For ``transactions == "connection"``: an async context manager, a transaction on a connection of its own; it gives
+        an object with ``connection`` (what ``current_transaction()`` is to be) and ``async commit(increment) -> bool``, the
+        last thing that is called on it: it writes the increment and commits everything, or refuses it (False) and rolls
+        back. Leaving it in any other way rolls back."""
+        raise NotImplementedError
+
+    def blocking_transaction(self) -> Any:
+        """The same for a plain function in a worker thread: a context manager, with ``commit(increment) -> bool``."""
+        raise NotImplementedError
