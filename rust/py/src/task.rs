@@ -10,7 +10,7 @@ use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyDict, PyTuple, PyType};
-use pyo3::{Borrowed, PyTraverseError, intern};
+use pyo3::{Borrowed, IntoPyObjectExt, PyTraverseError, intern};
 
 /// What an activation of this binding carries.
 #[derive(Debug)]
@@ -83,16 +83,18 @@ impl TaskInfo {
             Cargo::Signal(signal) => {
                 let handler = &engine.handlers[self.dendrite as usize];
                 let joined = self.joined.iter().map(|part| part.to_task(py, engine)).collect::<PyResult<Vec<_>>>()?;
-                let joined = PyTuple::new(py, joined)?;
-                names::stimulation(py)?.getattr(intern!(py, "ActivationTask"))?.call1((
-                    &handler.neuron,
-                    signal,
-                    handler.place,
-                    self.hop,
-                    number,
-                    cause,
-                    joined,
-                ))
+                task_fields(py)?.make(
+                    py,
+                    [
+                        handler.neuron.bind(py).clone().into_any(),
+                        signal.bind(py).clone().into_any(),
+                        handler.place.into_bound_py_any(py)?,
+                        self.hop.into_bound_py_any(py)?,
+                        PyTuple::new(py, joined)?.into_any(),
+                        number.into_bound_py_any(py)?,
+                        cause.into_bound_py_any(py)?,
+                    ],
+                )
             }
         }
     }
@@ -114,15 +116,15 @@ impl TaskInfo {
 }
 
 /// Where an `ActivationTask` has what.
-const FIELDS: [&str; 5] = ["neuron", "signal", "dendrite", "hop", "joined"];
+const FIELDS: [&str; 7] = ["neuron", "signal", "dendrite", "hop", "joined", "id", "cause"];
 const NEURON: usize = 0;
 const SIGNAL: usize = 1;
 const DENDRITE: usize = 2;
 const HOP: usize = 3;
 const JOINED: usize = 4;
 
-pub(crate) fn task_fields(py: Python<'_>) -> PyResult<&'static Fields<5>> {
-    static FOUND: PyOnceLock<Fields<5>> = PyOnceLock::new();
+pub(crate) fn task_fields(py: Python<'_>) -> PyResult<&'static Fields<7>> {
+    static FOUND: PyOnceLock<Fields<7>> = PyOnceLock::new();
     FOUND.get_or_try_init(py, || {
         let kind = names::stimulation(py)?.getattr("ActivationTask")?.cast_into::<PyType>()?;
         Fields::of(&kind, FIELDS)
@@ -139,7 +141,7 @@ struct Found {
 
 impl Found {
     /// Nothing in it can run Python code: a task is immutable, and has checked what it was made of.
-    fn of(fields: &Fields<5>, engine: &Engine, task: &Bound<'_, PyAny>) -> Self {
+    fn of(fields: &Fields<7>, engine: &Engine, task: &Bound<'_, PyAny>) -> Self {
         let hop = hop_of(fields, task);
         if let Some((dendrite, signal)) = plain(fields, engine, task) {
             return Self { dendrite, hop, cargo: Cargo::Signal(signal.to_owned().unbind()), joined: Vec::new() };
@@ -168,14 +170,14 @@ impl Found {
 
 /// Beyond what fits there is no difference.
 #[inline]
-fn hop_of(fields: &Fields<5>, task: &Bound<'_, PyAny>) -> u32 {
+fn hop_of(fields: &Fields<7>, task: &Bound<'_, PyAny>) -> u32 {
     fields.number(task, HOP).and_then(|hop| u32::try_from(hop).ok()).unwrap_or(u32::MAX - 1)
 }
 
 /// The dendrite that a task means, if the graph has it, and its signal.
 #[inline]
 fn target<'a, 'py>(
-    fields: &Fields<5>,
+    fields: &Fields<7>,
     engine: &Engine,
     task: &'a Bound<'py, PyAny>,
 ) -> Option<(u32, Borrowed<'a, 'py, Signal>)> {
@@ -188,7 +190,7 @@ fn target<'a, 'py>(
 /// The same if it is not a join's that had taken over what it waited for.
 #[inline]
 fn plain<'a, 'py>(
-    fields: &Fields<5>,
+    fields: &Fields<7>,
     engine: &Engine,
     task: &'a Bound<'py, PyAny>,
 ) -> Option<(u32, Borrowed<'a, 'py, Signal>)> {
