@@ -92,6 +92,11 @@ class Dendrite(Generic[P]):
         """How many of (payload, axon, ctx) the handler is called with: 1, 2 or 3."""
         return self._arity
 
+    @property
+    def is_async(self) -> bool:
+        """Whether the handler is an async function; a plain one may return something to await all the same."""
+        return self._is_async
+
     def __repr__(self) -> str:
         joined = "" if self._join is None else ", joined"
         return f"<Dendrite of {self._neuron.name!r} on {self._collateral.name!r}{joined}>"

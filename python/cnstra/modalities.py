@@ -222,6 +222,16 @@ class Router:
             return later  # without a loop the engine refuses it, and closes what it was given
         return self._finish(later, output, axon, ctx)
 
+    @property
+    def known(self) -> dict[Modality, list[AfferentPath]]:
+        """The paths that each of its modalities declares or that it registers, with all that lies above them."""
+        return {
+            kind: [
+                above for path in (*kind._paths, *handlers) if path is not None for above in path._upwards()
+            ]
+            for kind, handlers in self._tables.items()
+        }
+
     def _pick(self, kind: Modality | None, path: AfferentPath | None) -> _Step:
         table = None if kind is None else self._tables.get(kind)
         if table is not None:

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, Never, Self
 from ._engine import Collateral, Signal, components
 from .dendrite import Dendrite
 from .errors import GraphError
+from .modalities import AfferentPath, Modality, Router
 from .neurons import Neuron
 from .stimulation import ActivationTask
 
@@ -105,6 +106,15 @@ class Network:
             unheard=tuple(channel for channel, heard_by in self._subscribers.items() if not heard_by),
             unemitted=tuple(channel for channel in self._subscribers if channel not in self._owners),
         )
+
+    def get_modalities(self) -> dict[Modality, tuple[AfferentPath, ...]]:
+        """The modalities that the graph's modality dendrites know, each with its paths, those above them included."""
+        found: dict[Modality, dict[AfferentPath, None]] = {}
+        for dendrite in self.get_dendrites():
+            if isinstance(dendrite.handler, Router):
+                for kind, paths in dendrite.handler.known.items():
+                    found.setdefault(kind, {}).update(dict.fromkeys(paths))
+        return {kind: tuple(paths) for kind, paths in found.items()}
 
     @cached_property
     def strongly_connected_components(self) -> tuple[tuple[Neuron[Any, Any, Any, Any], ...], ...]:

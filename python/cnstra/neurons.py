@@ -74,6 +74,11 @@ class Neuron(HandlerUnit, Generic[A, E, C, S]):
         """Seconds that one activation may take; None is unlimited."""
         return self._max_duration
 
+    @property
+    def offload(self) -> bool:
+        """Whether its handlers run in worker threads."""
+        return self._offload
+
     @overload
     def dendrite(
         self, *, collateral: Carries[P] | Sequence[Carries[P]], response: Callable[[P], Result[E]]
