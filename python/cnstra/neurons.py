@@ -74,6 +74,11 @@ class Neuron(HandlerUnit, Generic[A, E, C, S]):
         """Seconds that one activation may take; None is unlimited."""
         return self._max_duration
 
+    @property
+    def context_type(self) -> type[C] | None:
+        """What ``neuron_factory(context=...)`` was given, for stores that encode context values; None without one."""
+        return cast("type[C] | None", self._context_type)
+
     @overload
     def dendrite(
         self, *, collateral: Carries[P] | Sequence[Carries[P]], response: Callable[[P], Result[E]]
