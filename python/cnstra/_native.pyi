@@ -10,7 +10,7 @@ from typing import Any, Generic, Literal, Never, Self, TypeVar, final, overload
 from .abort import AbortSignal
 from .cns import CNS
 from .context import ContextStore
-from .dendrite import Dendrite
+from .dendrite import Middleware
 from .errors import StimulationAborted, StimulationFailed
 from .modalities import AfferentPath, Modality
 from .neurons import Neuron
@@ -379,7 +379,7 @@ class Engine:
         shared: object = None,
         auto_cleanup_contexts: bool = False,
         enforce_ownership: bool = True,
-        middleware: Sequence[Callable[[Dendrite[Any], Callable[..., Any]], Callable[..., Any]]] = (),
+        middleware: Sequence[Middleware] = (),
     ) -> Self: ...
     @property
     def neurons(self) -> tuple[Neuron[Any, Any, Any, Any], ...]:
@@ -387,6 +387,9 @@ class Engine:
     @property
     def shared(self) -> Any:
         """What every ``ctx.shared`` is."""
+    @property
+    def enforce_ownership(self) -> bool:
+        """Whether an activation that emits on a collateral which its neuron does not own fails (S4)."""
     def stimulate(
         self,
         signal: Signal[Any] | Sequence[Signal[Any]],

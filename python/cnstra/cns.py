@@ -12,6 +12,7 @@ from .errors import NoReplyError
 
 if TYPE_CHECKING:
     from .axon import Carries
+    from .dendrite import Middleware
     from .network import Network
     from .neurons import Neuron
     from .stream import ResponseStream
@@ -64,7 +65,7 @@ class CNS(Engine):
         shared: object = None,
         auto_cleanup_contexts: bool = False,
         enforce_ownership: bool = True,
-        middleware: Sequence[Callable[[Any, Any], Any]] = (),
+        middleware: Sequence[Middleware] = (),
     ) -> None:
         # The engine compiles in its __new__, which gets the same arguments; they stand here for whoever reads on.
         self._network = None
@@ -81,6 +82,38 @@ class CNS(Engine):
 
             self._network = Network(self.neurons)
         return self._network
+
+    def with_middleware(self, *middleware: Middleware) -> CNS:
+        """The same graph with more middleware around its handlers, outside of that which it has.
+
+        What is made so is a CNS of its own: its runs have it as ``cns``, and ``async with`` waits for these alone.
+        It shares ``shared`` and the options of this one. The slots of neurons are counted over the runs of both
+        (S12), and listeners that are added to either, before or after, hear the runs of both (S6, S7).
+
+        Args:
+            middleware: as for ``CNS(...)``, the first outermost. Each is called once per dendrite, now, with the
+                handler as it is here: inside the middleware of this CNS, whose functions are not called again.
+
+        Raises:
+            TypeError: something is not callable, or a middleware returned no handler.
+
+        Cost: linear in dendrites and collaterals; the compiled graph is shared.
+
+        Example:
+            >>> from cnstra import CNS, collateral, neuron
+            >>> greet = collateral("greet", str)
+            >>> cns = CNS([neuron("greeter").dendrite(collateral=greet, response=print)])
+            >>> def shouting(dendrite, handler):
+            ...     return lambda payload, axon, ctx: handler(payload.upper(), axon, ctx)
+            >>> cns.with_middleware(shouting).run(greet.create_signal("Ada"))
+            ADA
+        """
+        # What the engine takes for this alone, CNS(...) does not, and the stub does not know it.
+        inner: dict[str, Any] = {"_inner": self}
+        derived = Engine.__new__(CNS, (), middleware=middleware, **inner)
+        derived._network = self._network
+        derived._entered = {}
+        return derived
 
     def run(self, signal: Signal[Any] | Sequence[Signal[Any]], /, **options: Any) -> None:
         """Stimulate inside ``asyncio.run``, to completion; for programs without an event loop.

@@ -10,7 +10,7 @@ from ._engine import Collateral, Context, Signal
 if TYPE_CHECKING:
     from .neurons import Neuron
 
-__all__ = ["Answer", "Dendrite", "Handler", "Join", "Result"]
+__all__ = ["Answer", "Dendrite", "Handler", "Join", "Middleware", "Result"]
 
 P = TypeVar("P")
 A = TypeVar("A")
@@ -23,6 +23,8 @@ R = TypeVar("R")
 Answer: TypeAlias = "Signal[E] | Sequence[Signal[E]] | None"
 Result: TypeAlias = "Answer[E] | Awaitable[Answer[E]]"
 Handler: TypeAlias = "Callable[[P], R] | Callable[[P, A], R] | Callable[[P, A, Context[C, S]], R]"
+# What wraps handlers: it is given one that takes (payload, axon, ctx), and returns another.
+Middleware: TypeAlias = "Callable[[Dendrite[Any], Callable[..., Any]], Callable[..., Any]]"
 
 
 @final

@@ -173,13 +173,13 @@ class NeuronFactory(Generic[C, S]):
         offload: bool = False,
     ) -> Neuron[Any, Any, C, S]:
         """Make a neuron: see the function ``neuron``, which this is but for the types."""
-        return Neuron(name, axon, concurrency, max_duration, offload)
+        return Neuron(name, axon, concurrency, max_duration, offload, self._context)
 
     def __repr__(self) -> str:
         return f"<NeuronFactory context={_name(self._context)} shared={_name(self._shared)}>"
 
     def __reduce__(self) -> Never:
-        raise TypeError(f"{self!r} cannot be pickled: it is there for type checkers; make it again where it is needed")
+        raise TypeError(f"{self!r} cannot be pickled: it holds types of your program; make it again where it is needed")
 
 
 @overload
@@ -192,11 +192,12 @@ def neuron_factory(*, context: Any = None, shared: Any = None) -> NeuronFactory[
     """Bake the types of context values and shared values into neurons, once for many.
 
     Args:
-        context: the class of what their handlers keep with ``ctx.set``.
+        context: the class of what their handlers keep with ``ctx.set``. It is the ``context_type`` of the neurons, by
+            which stores know how to encode the values; the engine does not check them.
         shared: the class of what ``CNS(shared=...)`` is given.
 
     Returns:
-        An object whose ``neuron(...)`` takes what the function ``neuron`` takes. At run time nothing differs.
+        An object whose ``neuron(...)`` takes what the function ``neuron`` takes. Runs are the same with either.
 
     Example:
         >>> from cnstra import Context, collateral, neuron_factory

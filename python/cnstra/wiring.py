@@ -29,7 +29,8 @@ class HandlerUnit:
 
     # Engines read these directly. ``_frozen`` is set by the first engine that compiles the neuron.
     __slots__ = (
-        "__weakref__", "_axon", "_concurrency", "_dendrites", "_emits", "_frozen", "_max_duration", "_name", "_offload",
+        "__weakref__", "_axon", "_concurrency", "_context_type", "_dendrites", "_emits", "_frozen", "_max_duration",
+        "_name", "_offload",
     )  # fmt: skip
 
     _dendrites: list[Dendrite[Any]]
@@ -42,6 +43,7 @@ class HandlerUnit:
         concurrency: int | None = None,
         max_duration: float | None = None,
         offload: bool = False,
+        context_type: Any = None,
     ) -> None:
         if type(name) is not str or not name:
             _check_name(name)
@@ -61,6 +63,7 @@ class HandlerUnit:
         if offload is not False and offload is not True:
             raise TypeError(f"neuron {name!r}: offload must be a bool, not {type(offload).__name__}")
         self._offload = offload
+        self._context_type = context_type
         self._frozen = False
 
     def _wire(self, is_join: bool, positional: tuple[Any, ...], keyword: Any, response: Any) -> Any:

@@ -10,16 +10,19 @@ from . import faults
 __all__ = ["wrap"]
 
 
-def wrap(dendrite: Any, middleware: Sequence[Callable[[Any, Any], Any]]) -> tuple[Callable[..., Any], bool]:
-    """The dendrite's handler inside all middleware, the first outermost; takes (payload, axon, ctx).
+def wrap(
+    dendrite: Any, middleware: Sequence[Callable[[Any, Any], Any]], call: Callable[..., Any], arity: int, is_async: bool
+) -> tuple[Callable[..., Any], bool]:
+    """A handler of the dendrite, which takes ``arity`` arguments, inside all middleware, the first outermost.
+
+    What this gives takes (payload, axon, ctx).
 
     Returns it with whether it is known to be asynchronous, so that a run without a loop can refuse it before any of
     its code runs.
     """
     from inspect import iscoroutinefunction
 
-    handler = _with_three_arguments(dendrite)
-    is_async = dendrite._is_async
+    handler = _with_three_arguments(call, arity)
     for outer in reversed(middleware):
         inner, handler = handler, outer(dendrite, handler)
         if not callable(handler):
@@ -29,10 +32,9 @@ def wrap(dendrite: Any, middleware: Sequence[Callable[[Any, Any], Any]]) -> tupl
     return handler, is_async
 
 
-def _with_three_arguments(dendrite: Any) -> Callable[[Any, Any, Any], Any]:
-    handler: Callable[..., Any] = dendrite._handler
-    if dendrite._arity == 1:
+def _with_three_arguments(handler: Callable[..., Any], arity: int) -> Callable[[Any, Any, Any], Any]:
+    if arity == 1:
         return lambda payload, axon, ctx: handler(payload)
-    if dendrite._arity == 2:
+    if arity == 2:
         return lambda payload, axon, ctx: handler(payload, axon)
     return handler

@@ -29,7 +29,7 @@ def handle(payload: Any) -> None: ...
 def test_defaults_and_values() -> None:
     plain = neuron("plain")
     assert (plain.name, plain.axon, plain.dendrites) == ("plain", None, ())
-    assert (plain.concurrency, plain.max_duration) == (None, None)
+    assert (plain.concurrency, plain.max_duration, plain.context_type) == (None, None, None)
     full = neuron("full", {"tick": tick}, concurrency=3, max_duration=2, offload=True)
     assert (full.name, full.concurrency, full.max_duration) == ("full", 3, 2)
     assert full.axon.tick is tick
@@ -83,6 +83,14 @@ def test_factories() -> None:
     assert repr(make) == "<NeuronFactory context=int shared=dict>"
 
 
+@pytest.mark.parametrize("context", [int, dict, list[int], dict[str, int]])
+def test_the_context_type_is_kept_as_it_was_given(context: Any) -> None:
+    made = neuron_factory(context=context).neuron("n").dendrite(collateral=tick, response=handle)
+    assert made.context_type is context
+    assert CNS([made]).neurons[0].context_type is context
+    assert neuron_factory(shared=dict).neuron("n").context_type is None
+
+
 # --- identity and representation
 
 
@@ -104,7 +112,7 @@ def test_final_identical_unpicklable_and_weak() -> None:
     for cls in (Neuron, Dendrite):
         with pytest.raises(TypeError, match=f"{cls.__name__} is final"):
             type("Sub", (cls,), {})
-    for name in ("name", "axon", "dendrites", "concurrency", "max_duration"):
+    for name in ("name", "axon", "dendrites", "concurrency", "max_duration", "context_type"):
         with pytest.raises(AttributeError):
             setattr(made, name, None)
 
@@ -272,7 +280,8 @@ def test_the_slots_that_engines_read() -> None:
     CNS([made])
     assert made._frozen
     assert set(HandlerUnit.__slots__) == {
-        "__weakref__", "_axon", "_concurrency", "_dendrites", "_emits", "_frozen", "_max_duration", "_name", "_offload",
+        "__weakref__", "_axon", "_concurrency", "_context_type", "_dendrites", "_emits", "_frozen", "_max_duration",
+        "_name", "_offload",
     }  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-"""What the tests of the rules share: gates that async handlers wait at, and small neurons."""
+"""What the tests of the rules share: gates that async handlers wait at, small neurons, and a middleware."""
 
 from __future__ import annotations
 
@@ -88,3 +88,12 @@ def patient(
         return [collateral.create_signal(payload) for collateral in emitted]
 
     return slow
+
+
+def one_call_more(dendrite: Any, handler: Any) -> Any:
+    """Middleware that leaves everything as it is."""
+
+    def call(payload: Any, axon: Any, ctx: Any) -> Any:
+        return handler(payload, axon, ctx)
+
+    return call

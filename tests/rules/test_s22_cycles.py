@@ -106,6 +106,23 @@ def in_middleware() -> list[Any]:
     return [cns, run, cns.neurons[0]]
 
 
+def in_more_middleware() -> list[Any]:
+    kept: list[Any] = []
+
+    def wrap(dendrite: Any, handler: Any) -> Any:
+        return lambda payload, axon, ctx: kept.append((dendrite, handler, ctx))
+
+    own = collateral("own", int)
+    one = neuron("one", {"own": own}, concurrency=1).dendrite(collateral=ping, response=lambda _: None)
+    cns = CNS([one], shared=kept)
+    derived = cns.with_middleware(wrap)
+    # What each was given holds both.
+    removers = [each.add_response_listener(kept.append) for each in (cns, derived)]
+    runs = [each.stimulate(ping.create_signal(1)) for each in (cns, derived, derived.with_middleware(wrap))]
+    kept += [cns, derived, removers, runs]
+    return [cns, derived, own, one, *runs, *(run.cns for run in runs)]
+
+
 def in_a_failure() -> list[Any]:
     def fail(payload: int, axon: None, ctx: Any) -> None:
         error = LookupError("lost")
@@ -150,6 +167,7 @@ CYCLES = [
     in_listeners,
     in_shared_values,
     in_middleware,
+    in_more_middleware,
     in_a_failure,
     in_a_gate,
     in_an_abort_signal,
@@ -165,6 +183,31 @@ def test_cycles_are_collected(make: Callable[[], list[Any]]) -> None:
     watched = watch(make())
     gc.collect()
     assert [ref() for ref in watched] == [None] * len(watched)
+
+
+def test_thousands_that_share_are_collected_while_one_of_each_is_held() -> None:
+    """The collector must find what they share once: counted twice, it would go while it is in use."""
+    for held in range(2):
+        kept: list[Any] = []
+        watched: list[weakref.ref[Any]] = []
+        for _ in range(2000):
+            things = in_more_middleware()
+            watched.append(weakref.ref(things[1 - held]))
+            if len(kept) < 100:
+                kept.append(things[held])
+            elif len(kept) % 7 == 0:
+                gc.collect(0)
+        del things
+        gc.collect()
+        # Both are in one cycle, so each holds the other.
+        assert [ref() is not None for ref in watched] == [True] * 100 + [False] * 1900
+        for cns in kept:
+            assert cns.stimulate(ping.create_signal(1)).outcome == "completed"
+            assert len(cns.shared) > 8
+        del cns
+        kept.clear()
+        gc.collect()
+        assert {ref() for ref in watched} == {None}
 
 
 @pytest.mark.parametrize("make", CYCLES, ids=lambda make: make.__name__)

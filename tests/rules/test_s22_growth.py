@@ -25,7 +25,7 @@ from cnstra import (
     neuron,
 )
 
-from .gates import relay
+from .gates import one_call_more, relay
 
 ping = collateral("ping", int)
 a, b = collateral("a", int), collateral("b", int)
@@ -62,6 +62,17 @@ def listening() -> Scenario:
             remove = cns.add_response_listener(listen)
             cns.stimulate(ping.create_signal(1), on_response=listen, on_drain=lambda drain: None)
             remove()
+
+    return run
+
+
+def deriving() -> Scenario:
+    cns = CNS([relay("one", ping, Forgetful(), a), relay("two", a, Forgetful())])
+    cns.add_response_listener(lambda response: None)
+
+    async def run(n: int) -> None:
+        for _ in range(n):
+            cns.with_middleware(one_call_more).stimulate(ping.create_signal(1))
 
     return run
 
@@ -174,7 +185,9 @@ def resident() -> int:
 
 
 @pytest.mark.parametrize(
-    "make", [plain, listening, suspending, failing, aborted, resumed, queried, gated], ids=lambda make: make.__name__
+    "make",
+    [plain, listening, deriving, suspending, failing, aborted, resumed, queried, gated],
+    ids=lambda make: make.__name__,
 )
 def test_there_is_no_growth_over_any_number_of_runs(make: Callable[[], Scenario]) -> None:
     async def main() -> tuple[int, int]:
@@ -201,7 +214,7 @@ def test_there_is_no_growth_over_any_number_of_runs(make: Callable[[], Scenario]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-@pytest.mark.parametrize("make", [plain, listening, suspending], ids=lambda make: make.__name__)
+@pytest.mark.parametrize("make", [plain, listening, deriving, suspending], ids=lambda make: make.__name__)
 def test_nor_of_what_the_engine_has_allocated_itself(make: Callable[[], Scenario]) -> None:
     async def main() -> int:
         run = make()

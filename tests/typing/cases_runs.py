@@ -181,6 +181,10 @@ def timed(dendrite: Dendrite[Any], handler: Callable[..., Any]) -> Callable[...,
 
 
 observed = CNS([answering], middleware=[timed])
+assert_type(observed.with_middleware(timed, timed), CNS)
+assert_type(observed.enforce_ownership, bool)
+observed.with_middleware([timed])  # error: a list is no function
+observed.with_middleware(lambda handler: handler)  # error: a dendrite comes first
 network = observed.network
 assert_type(network.get_subscribers(ask), tuple[Dendrite[Any], ...])
 assert_type(network.get_parent_neuron(answer), Neuron[Any, Any, Any, Any] | None)

@@ -222,6 +222,7 @@ counter = make.neuron("counter", AB(), concurrency=2, max_duration=0.5)
 assert_type(counter, Neuron[AB, A | B, int, Shared])
 assert_type(make.neuron("sink"), Neuron[None, Never, int, Shared])
 assert_type(make.neuron("loose", {"n": n1}), Neuron[MappingAxon[int], int, int, Shared])
+assert_type(counter.context_type, type[int] | None)
 assert_type(neuron_factory(context=str).neuron("x"), Neuron[None, Never, str, Any])
 assert_type(neuron_factory(shared=Shared).neuron("x"), Neuron[None, Never, Any, Shared])
 

@@ -7,6 +7,7 @@ The scheduler, plain data and short steps on it, as in ``rust/core``:
 What calls handlers and listeners, as in ``rust/py``:
 
     engine, options, handler    compile a graph, and start runs on it
+    listeners                   hear all of them
     drive                       the dispatch loop
     enter, settle, announce     an activation's life: called, finished, told to listeners
     feed, grants, abort         what reaches a run from outside; how it ends

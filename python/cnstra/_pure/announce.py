@@ -49,7 +49,7 @@ def _respond(
     count: int,
     error: BaseException | None,
 ) -> None:
-    listeners = (*stim._local_listeners, *stim._engine._response_listeners)  # a snapshot
+    listeners = (*stim._local_listeners, *stim._engine._response_listeners.entries)  # a snapshot
     run = stim._run
     if not listeners:
         with stim._lock:
@@ -196,7 +196,7 @@ def drain(stim: Any) -> None:
     """The turn is over: announce the batch boundary (S7)."""
     run = stim._run
     clean_contexts(stim)
-    listeners = (*stim._local_drains, *stim._engine._drain_listeners)
+    listeners = (*stim._local_drains, *stim._engine._drain_listeners.entries)
     if not listeners:
         return
     pending, active = run.pending, run.active

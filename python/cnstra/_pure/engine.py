@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from threading import Lock
 from typing import Any, Self
 
 from .. import aio, faults
@@ -11,6 +10,7 @@ from ..blocking import Blocking
 from .announce import announce_entry
 from .graph import DendriteSpec, Graph, JoinReachesItself, NeuronSpec, OwnedTwice
 from .handler import Handler, as_list
+from .listeners import Listeners
 from .options import Options
 from .run import UNKNOWN
 from .signal import Collateral, Signal
@@ -25,21 +25,20 @@ class Engine:
 
     __slots__ = (
         "__weakref__", "_auto_cleanup", "_collaterals", "_drain_listeners", "_enforce_ownership", "_graph", "_handlers",
-        "_listeners_lock", "_neuron_numbers", "_neurons", "_numbers", "_places", "_response_listeners", "_shared",
+        "_neuron_numbers", "_neurons", "_numbers", "_places", "_response_listeners", "_shared",
     )  # fmt: skip
 
     _auto_cleanup: bool
     _collaterals: list[Collateral]
-    _drain_listeners: tuple[tuple[object, Any], ...]
+    _drain_listeners: Listeners
     _enforce_ownership: bool
     _graph: Graph
     _handlers: list[Handler]
-    _listeners_lock: Lock
     _neuron_numbers: dict[str, int]
     _neurons: tuple[Any, ...]
     _numbers: dict[int, int]
     _places: dict[tuple[int, int], list[int]]  # of a neuron on a collateral: where a task's ``dendrite`` leads to
-    _response_listeners: tuple[tuple[object, Any], ...]
+    _response_listeners: Listeners
     _shared: Any
 
     def __new__(
@@ -50,15 +49,17 @@ class Engine:
         auto_cleanup_contexts: bool = False,
         enforce_ownership: bool = True,
         middleware: Sequence[Callable[[Any, Any], Any]] = (),
+        _inner: Engine | None = None,
     ) -> Self:
         self = object.__new__(cls)
+        if _inner is not None:  # of with_middleware: all else is taken from it
+            self._wrap(_inner, _check_middleware(middleware))
+            return self
         self._neurons = _check_neurons(neurons)
         self._shared = shared
         self._auto_cleanup = bool(auto_cleanup_contexts)
         self._enforce_ownership = bool(enforce_ownership)
-        middleware = tuple(middleware)
-        for wrapper in middleware:
-            faults.check_callable("middleware", wrapper)
+        middleware = _check_middleware(middleware)
         self._collaterals, self._numbers = _number_collaterals(self._neurons)
         self._graph = self._compile()
         self._handlers = []
@@ -68,11 +69,10 @@ class Engine:
             for dendrite in neuron._dendrites:
                 key = id(neuron), id(dendrite._collateral)
                 self._places.setdefault(key, []).append(len(self._handlers))
-                self._handlers.append(Handler(dendrite, middleware, slots))
+                self._handlers.append(Handler(dendrite, slots).inside(middleware))
         self._neuron_numbers = {neuron._name: number for number, neuron in enumerate(self._neurons)}
-        self._response_listeners = ()
-        self._drain_listeners = ()
-        self._listeners_lock = Lock()
+        self._response_listeners = Listeners()
+        self._drain_listeners = Listeners()
         for neuron in self._neurons:
             neuron._frozen = True
         return self
@@ -95,6 +95,13 @@ class Engine:
             cycle = [self._neurons[n]._name for n in error.cycle]
             raise faults.join_reaches_itself(self._neurons[error.neuron]._name, cycle) from None
 
+    def _wrap(self, inner: Engine, middleware: tuple[Any, ...]) -> None:
+        """Become the same graph with more middleware around its handlers. Slots and listeners are shared."""
+        for name in Engine.__slots__:
+            if name != "__weakref__":
+                setattr(self, name, getattr(inner, name))
+        self._handlers = [handler.inside(middleware) for handler in inner._handlers]
+
     @property
     def neurons(self) -> tuple[Any, ...]:
         return self._neurons
@@ -102,6 +109,10 @@ class Engine:
     @property
     def shared(self) -> Any:
         return self._shared
+
+    @property
+    def enforce_ownership(self) -> bool:
+        return self._enforce_ownership
 
     # -- runs
 
@@ -131,31 +142,13 @@ class Engine:
         host = aio.current() or Blocking()
         return Stimulation._make(self, host, checked, lambda stim: announce_entry(stim, signals), tap)
 
-    # -- listeners (S6, S7); tuples, so that a snapshot is a reference
+    # -- listeners
 
     def add_response_listener(self, listener: Callable[[Any], Any], /) -> Callable[[], None]:
-        _check_listener(listener)
-        entry = (object(), listener)
-        with self._listeners_lock:
-            self._response_listeners = (*self._response_listeners, entry)
-
-        def remove() -> None:
-            with self._listeners_lock:
-                self._response_listeners = tuple(e for e in self._response_listeners if e is not entry)
-
-        return remove
+        return self._response_listeners.add(listener)
 
     def add_drain_listener(self, listener: Callable[[Any], Any], /) -> Callable[[], None]:
-        _check_listener(listener)
-        entry = (object(), listener)
-        with self._listeners_lock:
-            self._drain_listeners = (*self._drain_listeners, entry)
-
-        def remove() -> None:
-            with self._listeners_lock:
-                self._drain_listeners = tuple(e for e in self._drain_listeners if e is not entry)
-
-        return remove
+        return self._drain_listeners.add(listener)
 
     # -- numbers for objects
 
@@ -225,6 +218,13 @@ def _check_neurons(neurons: Iterable[Any]) -> tuple[Any, ...]:
     return tuple(found.values())
 
 
+def _check_middleware(given: Iterable[Any]) -> tuple[Any, ...]:
+    middleware = tuple(given)
+    for wrapper in middleware:
+        faults.check_callable("middleware", wrapper)
+    return middleware
+
+
 def _number_collaterals(neurons: Sequence[Any]) -> tuple[list[Collateral], dict[int, int]]:
     """Number every collateral that is owned or heard; they are held, so that no other object can have their id."""
     collaterals: list[Collateral] = []
@@ -250,8 +250,3 @@ def _check_signals(signals: Any) -> list[Signal]:
         if type(signal) is not Signal:
             raise faults.not_a_signal(signal)
     return given
-
-
-def _check_listener(listener: Any) -> None:
-    if not callable(listener):
-        raise TypeError(f"a listener must be callable, not {type(listener).__name__}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from copy import copy
+from typing import Any, Self
 
 from .. import faults
 from ..wrapping import wrap
@@ -22,7 +23,7 @@ class Handler:
         "max_duration", "name", "neuron", "offload", "owned", "slots",
     )  # fmt: skip
 
-    def __init__(self, dendrite: Any, middleware: Sequence[Any], slots: Slots[Any] | None) -> None:
+    def __init__(self, dendrite: Any, slots: Slots[Any] | None) -> None:
         neuron = dendrite._neuron
         self.dendrite = dendrite
         self.neuron = neuron
@@ -38,9 +39,15 @@ class Handler:
         self.arity: int = dendrite._arity
         self.call: Any = dendrite._handler
         self.is_async: bool = dendrite._is_async
-        if middleware:
-            self.call, self.is_async = wrap(dendrite, middleware)
-            self.arity = 3
+
+    def inside(self, middleware: Sequence[Any]) -> Self:
+        """The same inside (more) middleware."""
+        if not middleware:
+            return self
+        wrapped = copy(self)
+        wrapped.call, wrapped.is_async = wrap(self.dendrite, middleware, self.call, self.arity, self.is_async)
+        wrapped.arity = 3
+        return wrapped
 
     def payload(self, activation: Activation) -> Any:
         if self.is_join:

@@ -1,6 +1,6 @@
 //! Aborting, cancelling and ending (S8, S10); called on the run's own thread unless it says otherwise.
 
-use crate::engine::Holder;
+use crate::family::Holder;
 use crate::feed::{self, Where};
 use crate::grants::release;
 use crate::names;

@@ -87,7 +87,7 @@ fn respond(
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine();
     let count = caused.count;
-    let global = engine.response_listeners.snapshot(py);
+    let global = engine.family.get().response_listeners.snapshot(py);
     let local = [&this.options().tap, &this.options().on_response];
     let local = local.into_iter().flatten();
     let listeners: Vec<&Py<PyAny>> = local.chain(global.iter().map(|(_, listener)| &**listener)).collect();
@@ -255,14 +255,18 @@ pub(crate) fn drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     if engine.auto_cleanup && this.options().context_store.is_none() {
         clean_contexts(stim)?;
     }
-    if this.options().on_drain.is_none() && engine.drain_listeners.is_empty() { Ok(()) } else { tell_drain(stim) }
+    if this.options().on_drain.is_none() && engine.family.get().drain_listeners.is_empty() {
+        Ok(())
+    } else {
+        tell_drain(stim)
+    }
 }
 
 #[inline(never)]
 fn tell_drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let (py, this) = (stim.py(), stim.get());
     let engine = this.engine();
-    let global = engine.drain_listeners.snapshot(py);
+    let global = engine.family.get().drain_listeners.snapshot(py);
     let local = this.options().on_drain.iter();
     let listeners: Vec<&Py<PyAny>> = local.chain(global.iter().map(|(_, listener)| &**listener)).collect();
     let (pending, active) = {

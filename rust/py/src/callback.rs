@@ -3,11 +3,12 @@
 use crate::abort;
 use crate::call::{drive, is_coroutine};
 use crate::carrier::{Carrier, Settled};
+use crate::family::Holder;
 use crate::feed::{self, Job, Where};
 use crate::grants::release;
 use crate::handler::Called;
+use crate::names;
 use crate::stimulation::Stimulation;
-use crate::{engine::Holder, names};
 use cnstra_core::Phase;
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;

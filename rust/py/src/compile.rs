@@ -1,7 +1,7 @@
 //! From neurons to a graph: numbers for objects, and the errors of rule S1 with their names.
 
 use crate::addresses::ByAddress;
-use crate::engine::NeuronSlots;
+use crate::family::NeuronSlots;
 use crate::guarded::Guarded;
 use crate::handler::Handler;
 use crate::names;
@@ -23,9 +23,16 @@ pub(crate) struct Compiled {
     pub(crate) handlers: Vec<Handler>,
     pub(crate) slots: Vec<Guarded<NeuronSlots>>,
     pub(crate) neurons: Py<PyTuple>,
-    pub(crate) neuron_numbers: ByAddress<u32>,
     pub(crate) collaterals: Vec<Py<Collateral>>,
-    pub(crate) collateral_numbers: ByAddress<u32>,
+    pub(crate) numbers: Numbers,
+}
+
+/// What finds a number in the graph for an object.
+pub(crate) struct Numbers {
+    /// By the addresses of the objects, which whoever has this holds.
+    pub(crate) neurons: ByAddress<u32>,
+    pub(crate) collaterals: ByAddress<u32>,
+    /// The first dendrite of each neuron.
     pub(crate) first_dendrite: Vec<DendriteId>,
 }
 
@@ -35,13 +42,7 @@ pub(crate) fn compile(
     middleware: Option<&Bound<'_, PyAny>>,
 ) -> PyResult<Compiled> {
     let neurons = check_neurons(py, neurons)?;
-    let middleware = match middleware {
-        None => PyTuple::empty(py),
-        Some(given) => PyTuple::new(py, given.try_iter()?.collect::<PyResult<Vec<_>>>()?)?,
-    };
-    for wrapper in &middleware {
-        names::worded(py, "check_callable", ("middleware", wrapper))?;
-    }
+    let middleware = as_middleware(py, middleware)?;
     let mut collaterals = Collaterals::default();
     for neuron in &neurons {
         for collateral in neuron.getattr(intern!(py, "_emits"))?.try_iter()? {
@@ -58,15 +59,17 @@ pub(crate) fn compile(
         graph,
         handlers: Vec::new(),
         slots: Vec::new(),
-        neuron_numbers: ByAddress::with_capacity_and_hasher(neurons.len(), BuildHasherDefault::default()),
-        collaterals: collaterals.objects,
-        collateral_numbers: collaterals.numbers,
-        first_dendrite: Vec::with_capacity(neurons.len()),
         neurons: neurons.clone().unbind(),
+        collaterals: collaterals.objects,
+        numbers: Numbers {
+            neurons: ByAddress::with_capacity_and_hasher(neurons.len(), BuildHasherDefault::default()),
+            collaterals: collaterals.numbers,
+            first_dendrite: Vec::with_capacity(neurons.len()),
+        },
     };
     for (number, neuron) in (0u32..).zip(&neurons) {
-        compiled.neuron_numbers.insert(neuron.as_ptr() as usize, number);
-        compiled.first_dendrite.push(count(compiled.handlers.len())?);
+        compiled.numbers.neurons.insert(neuron.as_ptr() as usize, number);
+        compiled.numbers.first_dendrite.push(count(compiled.handlers.len())?);
         let concurrency = neuron.getattr(intern!(py, "_concurrency"))?;
         let slots = if concurrency.is_none() {
             None
@@ -99,6 +102,33 @@ pub(crate) fn compile(
         neuron.setattr(intern!(py, "_frozen"), true)?;
     }
     Ok(compiled)
+}
+
+/// The handlers of a graph inside more middleware.
+pub(crate) fn rewrap(
+    neurons: &Bound<'_, PyTuple>,
+    handlers: &[Handler],
+    middleware: &Bound<'_, PyTuple>,
+) -> PyResult<Vec<Handler>> {
+    let py = neurons.py();
+    let mut wrapped = Vec::with_capacity(handlers.len());
+    for neuron in neurons {
+        // They are those that were compiled: the neuron takes no more since.
+        for dendrite in neuron.getattr(intern!(py, "_dendrites"))?.try_iter()? {
+            wrapped.push(handlers[wrapped.len()].inside(&dendrite?, middleware)?);
+        }
+    }
+    Ok(wrapped)
+}
+
+/// Middleware as it was given, checked.
+pub(crate) fn as_middleware<'py>(py: Python<'py>, given: Option<&Bound<'py, PyAny>>) -> PyResult<Bound<'py, PyTuple>> {
+    let Some(given) = given else { return Ok(PyTuple::empty(py)) };
+    let middleware = PyTuple::new(py, given.try_iter()?.collect::<PyResult<Vec<_>>>()?)?;
+    for wrapper in &middleware {
+        names::worded(py, "check_callable", ("middleware", wrapper))?;
+    }
+    Ok(middleware)
 }
 
 /// Numbers of a graph are 32 bits wide.

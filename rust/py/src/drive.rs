@@ -6,8 +6,8 @@
 use crate::abort::{abort_here, cancel_here, check_deadline, end, give_up};
 use crate::announce::{announce_entry, drain};
 use crate::call::{self, Entered};
-use crate::engine::Holder;
 use crate::enter::{enter, finish_task, finish_worker};
+use crate::family::Holder;
 use crate::feed::Job;
 use crate::grants::{self, held_by};
 use crate::handler::{Called, Handler};
@@ -137,7 +137,7 @@ fn wait_for_slot(
     number: u64,
 ) -> bool {
     let Some(slots) = handler.slots else { return false };
-    let slots = &stim.get().engine().slots[slots as usize];
+    let slots = stim.get().engine().slots(slots);
     let ticket = slots.lock(stim.py()).acquire(Holder::new(stim, number), || ());
     if let Some(ticket) = ticket {
         run.wait(ticket);

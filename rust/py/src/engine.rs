@@ -1,11 +1,11 @@
 //! The engine: compiles neurons to a graph, starts runs on it and keeps the listeners that hear them all.
 
-use crate::addresses::ByAddress;
 use crate::begin::begin;
-use crate::compile::{Compiled, compile};
+use crate::compile::{Compiled, Numbers, as_middleware, compile, rewrap};
+use crate::family::{Family, NeuronSlots};
 use crate::guarded::Guarded;
 use crate::handler::Handler;
-use crate::listeners::{Listeners, Remover, check_listener};
+use crate::listeners::{Remover, check_listener};
 use crate::names;
 use crate::options::Options;
 use crate::signal::{Collateral, Signal};
@@ -13,88 +13,71 @@ use crate::spares::Spares;
 use crate::state::Entry;
 use crate::stimulation::Stimulation;
 use crate::task::task_fields;
-use cnstra_core::{DendriteId, Graph, Slots};
+use cnstra_core::{DendriteId, Graph};
 use pyo3::gc::PyVisit;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList, PyTuple};
 use pyo3::{PyTraverseError, intern};
 use std::collections::HashMap;
-use std::hash::{Hash, Hasher};
-
-/// An activation of some run, as holder of a slot or in line for one.
-#[derive(Debug)]
-pub(crate) struct Holder {
-    pub(crate) stimulation: Py<Stimulation>,
-    pub(crate) number: u64,
-}
-
-impl Holder {
-    pub(crate) fn new(stimulation: &Bound<'_, Stimulation>, number: u64) -> Self {
-        Self { stimulation: stimulation.clone().unbind(), number }
-    }
-}
-
-impl Clone for Holder {
-    fn clone(&self) -> Self {
-        Self { stimulation: Python::attach(|py| self.stimulation.clone_ref(py)), number: self.number }
-    }
-}
-
-impl PartialEq for Holder {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number && self.stimulation.is(&other.stimulation)
-    }
-}
-
-impl Eq for Holder {}
-
-impl Hash for Holder {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        (self.stimulation.as_ptr() as usize, self.number).hash(state);
-    }
-}
-
-pub(crate) type NeuronSlots = Slots<Holder, ()>;
+use std::sync::Arc;
 
 /// What a CNS is made of.
 #[pyclass(frozen, subclass, weakref, module = "cnstra")]
 pub(crate) struct Engine {
     /// What collaterals remember to have been compiled into.
     pub(crate) id: u32,
-    pub(crate) graph: Graph,
+    pub(crate) graph: Arc<Graph>,
     pub(crate) handlers: Vec<Handler>,
-    pub(crate) slots: Vec<Guarded<NeuronSlots>>,
+    pub(crate) family: Py<Family>,
     pub(crate) shared: Py<PyAny>,
     pub(crate) enforce_ownership: bool,
     pub(crate) auto_cleanup: bool,
-    pub(crate) response_listeners: Listeners,
-    pub(crate) drain_listeners: Listeners,
     pub(crate) neurons: Py<PyTuple>,
-    /// Numbers of neurons and collaterals by the address of the object, which is held here.
-    pub(crate) neuron_numbers: ByAddress<u32>,
-    collateral_numbers: ByAddress<u32>,
     collaterals: Vec<Py<Collateral>>,
+    /// Of these neurons and collaterals.
+    numbers: Arc<Numbers>,
     pub(crate) spares: Guarded<Spares>,
-    /// The first dendrite of each neuron.
-    first_dendrite: Vec<DendriteId>,
 }
 
 impl Engine {
+    /// The same graph with more middleware around its handlers.
+    fn wrapped(&self, py: Python<'_>, middleware: Option<&Bound<'_, PyAny>>) -> PyResult<Self> {
+        Ok(Self {
+            id: self.id,
+            graph: Arc::clone(&self.graph),
+            handlers: rewrap(self.neurons.bind(py), &self.handlers, &as_middleware(py, middleware)?)?,
+            family: self.family.clone_ref(py),
+            shared: self.shared.clone_ref(py),
+            enforce_ownership: self.enforce_ownership,
+            auto_cleanup: self.auto_cleanup,
+            neurons: self.neurons.clone_ref(py),
+            collaterals: self.collaterals.iter().map(|collateral| collateral.clone_ref(py)).collect(),
+            numbers: Arc::clone(&self.numbers),
+            spares: Guarded::default(),
+        })
+    }
+
+    /// The slots of a neuron, by their number in its handlers.
+    pub(crate) fn slots(&self, number: u32) -> &Guarded<NeuronSlots> {
+        &self.family.get().slots[number as usize]
+    }
+
     /// `None` for a collateral that no neuron of this graph hears or owns.
     #[inline]
     pub(crate) fn number_of(&self, collateral: &Py<Collateral>) -> Option<u32> {
         collateral
             .get()
             .number_in(self.id)
-            .or_else(|| self.collateral_numbers.get(&(collateral.as_ptr() as usize)).copied())
+            .or_else(|| self.numbers.collaterals.get(&(collateral.as_ptr() as usize)).copied())
     }
 
     /// The dendrite of a neuron that a task means: the so-manieth of those on the signal's collateral.
     #[inline]
     pub(crate) fn find(&self, neuron: &Bound<'_, PyAny>, signal: &Signal, place: usize) -> Option<DendriteId> {
-        let number = *self.neuron_numbers.get(&(neuron.as_ptr() as usize))?;
-        let first = self.first_dendrite[number as usize];
-        let end = self.first_dendrite.get(number as usize + 1).copied().or(u32::try_from(self.handlers.len()).ok())?;
+        let number = *self.numbers.neurons.get(&(neuron.as_ptr() as usize))?;
+        let first = self.numbers.first_dendrite[number as usize];
+        let next = self.numbers.first_dendrite.get(number as usize + 1).copied();
+        let end = next.or(u32::try_from(self.handlers.len()).ok())?;
         (first..end).filter(|&at| self.handlers[at as usize].collateral.is(&signal.collateral)).nth(place)
     }
 
@@ -102,7 +85,7 @@ impl Engine {
     pub(crate) fn unreachable(&self, py: Python<'_>, dendrites: &[DendriteId], names: &[String]) -> Vec<String> {
         let mut wanted: HashMap<u32, &String> = HashMap::new();
         for neuron in self.neurons.bind(py) {
-            let Some(&number) = self.neuron_numbers.get(&(neuron.as_ptr() as usize)) else { continue };
+            let Some(&number) = self.numbers.neurons.get(&(neuron.as_ptr() as usize)) else { continue };
             let name = neuron.getattr(intern!(py, "_name")).and_then(|name| name.extract::<String>());
             if let Some(name) = name.ok().and_then(|name| names.iter().find(|wanted| **wanted == name)) {
                 wanted.insert(number, name);
@@ -183,8 +166,10 @@ fn check_signals(signals: &Bound<'_, PyAny>) -> PyResult<Vec<Py<Signal>>> {
 
 #[pymethods]
 impl Engine {
+    /// `_inner` is of `with_middleware`: the engine around whose handlers the middleware goes. All else is taken from it.
     #[new]
-    #[pyo3(signature = (neurons, *, shared = None, auto_cleanup_contexts = None, enforce_ownership = None, middleware = None))]
+    #[pyo3(signature = (neurons, *, shared = None, auto_cleanup_contexts = None, enforce_ownership = None,
+        middleware = None, _inner = None))]
     fn new(
         py: Python<'_>,
         neurons: &Bound<'_, PyAny>,
@@ -192,38 +177,28 @@ impl Engine {
         auto_cleanup_contexts: Option<&Bound<'_, PyAny>>,
         enforce_ownership: Option<&Bound<'_, PyAny>>,
         middleware: Option<&Bound<'_, PyAny>>,
+        _inner: Option<&Bound<'_, Self>>,
     ) -> PyResult<Self> {
+        if let Some(inner) = _inner {
+            return inner.get().wrapped(py, middleware);
+        }
         let truth = |value: Option<&Bound<'_, PyAny>>, default: bool| match value {
             Some(value) => value.is_truthy(),
             None => Ok(default),
         };
-        let Compiled {
-            id,
-            graph,
-            handlers,
-            slots,
-            neurons,
-            neuron_numbers,
-            collaterals,
-            collateral_numbers,
-            first_dendrite,
-        } = compile(py, neurons, middleware)?;
+        let Compiled { id, graph, handlers, slots, neurons, collaterals, numbers } = compile(py, neurons, middleware)?;
         Ok(Self {
             id,
-            graph,
+            graph: Arc::new(graph),
             handlers,
-            slots,
+            family: Py::new(py, Family::new(slots))?,
             shared: shared.unwrap_or_else(|| py.None()),
             enforce_ownership: truth(enforce_ownership, true)?,
             auto_cleanup: truth(auto_cleanup_contexts, false)?,
-            response_listeners: Listeners::default(),
-            drain_listeners: Listeners::default(),
             neurons,
-            neuron_numbers,
             collaterals,
-            collateral_numbers,
+            numbers: Arc::new(numbers),
             spares: Guarded::default(),
-            first_dendrite,
         })
     }
 
@@ -235,6 +210,11 @@ impl Engine {
     #[getter]
     fn shared(&self, py: Python<'_>) -> Py<PyAny> {
         self.shared.clone_ref(py)
+    }
+
+    #[getter]
+    fn enforce_ownership(&self) -> bool {
+        self.enforce_ownership
     }
 
     // Each keyword is a parameter, though the others take a dictionary: with one, PyO3 has the interpreter make a tuple for
@@ -323,15 +303,17 @@ impl Engine {
     #[pyo3(signature = (listener, /))]
     fn add_response_listener(slf: &Bound<'_, Self>, listener: &Bound<'_, PyAny>) -> PyResult<Remover> {
         check_listener(listener)?;
-        let key = slf.get().response_listeners.add(slf.py(), listener.clone().unbind());
-        Ok(Remover { engine: slf.clone().unbind(), key, drains: false })
+        let family = &slf.get().family;
+        let key = family.get().response_listeners.add(slf.py(), listener.clone().unbind());
+        Ok(Remover { family: family.clone_ref(slf.py()), key, drains: false })
     }
 
     #[pyo3(signature = (listener, /))]
     fn add_drain_listener(slf: &Bound<'_, Self>, listener: &Bound<'_, PyAny>) -> PyResult<Remover> {
         check_listener(listener)?;
-        let key = slf.get().drain_listeners.add(slf.py(), listener.clone().unbind());
-        Ok(Remover { engine: slf.clone().unbind(), key, drains: true })
+        let family = &slf.get().family;
+        let key = family.get().drain_listeners.add(slf.py(), listener.clone().unbind());
+        Ok(Remover { family: family.clone_ref(slf.py()), key, drains: true })
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
@@ -343,20 +325,6 @@ impl Engine {
         for collateral in &self.collaterals {
             visit.call(collateral)?;
         }
-        for slots in &self.slots {
-            let Some(slots) = slots.look(&visit) else { continue };
-            for holder in slots.holders().chain(slots.waiting_holders()) {
-                visit.call(&holder.stimulation)?;
-            }
-        }
-        self.response_listeners.visit(visit)?;
-        self.drain_listeners.visit(visit)
-    }
-
-    fn __clear__(&self) {
-        Python::attach(|py| {
-            self.response_listeners.clear(py);
-            self.drain_listeners.clear(py);
-        });
+        visit.call(&self.family)
     }
 }

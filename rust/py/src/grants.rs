@@ -1,7 +1,8 @@
 //! Slots over all runs of a CNS: giving them back, and telling who gets them (S12, S21).
 
 use crate::abort;
-use crate::engine::{Engine, Holder};
+use crate::engine::Engine;
+use crate::family::Holder;
 use crate::feed::{self, Where};
 use crate::names;
 use crate::stimulation::Stimulation;
@@ -13,7 +14,7 @@ use pyo3::types::PySet;
 pub(crate) fn release(py: Python<'_>, engine: &Engine, slots: u32, holder: Holder) -> PyResult<()> {
     let mut holder = holder;
     loop {
-        let heir = engine.slots[slots as usize].lock(py).release(&holder);
+        let heir = engine.slots(slots).lock(py).release(&holder);
         let Some((heir, ())) = heir else { return Ok(()) };
         if grant(heir.stimulation.bind(py), heir.number, None)? {
             return Ok(());
@@ -25,7 +26,7 @@ pub(crate) fn release(py: Python<'_>, engine: &Engine, slots: u32, holder: Holde
 /// Leave the line; false if the slot was granted in the meantime.
 pub(crate) fn forget(py: Python<'_>, engine: &Engine, dendrite: DendriteId, ticket: Ticket) -> bool {
     let slots = engine.handlers.get(dendrite as usize).and_then(|handler| handler.slots);
-    slots.is_some_and(|slots| engine.slots[slots as usize].lock(py).forget(ticket).is_some())
+    slots.is_some_and(|slots| engine.slots(slots).lock(py).forget(ticket).is_some())
 }
 
 /// The activation has its slot (or never will); false if it has no use for it any more.
@@ -69,7 +70,7 @@ pub(crate) fn doom(stim: &Bound<'_, Stimulation>, number: u64) -> PyResult<()> {
 /// Who holds these slots, as the await graph wants it: a set of (stimulation, number).
 pub(crate) fn held_by<'py>(py: Python<'py>, engine: &Engine, slots: u32) -> PyResult<Bound<'py, PySet>> {
     let holders: Vec<(Py<Stimulation>, u64)> = {
-        let slots = engine.slots[slots as usize].lock(py);
+        let slots = engine.slots(slots).lock(py);
         slots.holders().map(|holder| (holder.stimulation.clone_ref(py), holder.number)).collect()
     };
     let set = PySet::empty(py)?;

@@ -45,19 +45,14 @@ impl Handler {
         middleware: &Bound<'_, PyTuple>,
     ) -> PyResult<Self> {
         let py = dendrite.py();
-        let mut call = dendrite.getattr(intern!(py, "_handler"))?;
-        let mut arity = dendrite.getattr(intern!(py, "_arity"))?.extract()?;
-        let mut is_async = dendrite.getattr(intern!(py, "_is_async"))?.is_truthy()?;
-        if !middleware.is_empty() {
-            let wrapped = names::wrapping(py)?.getattr(intern!(py, "wrap"))?.call1((dendrite, middleware))?;
-            call = wrapped.get_item(0)?;
-            is_async = wrapped.get_item(1)?.is_truthy()?;
-            arity = 3;
-        }
+        let call = dendrite.getattr(intern!(py, "_handler"))?.unbind();
+        let arity = dendrite.getattr(intern!(py, "_arity"))?.extract()?;
+        let is_async = dendrite.getattr(intern!(py, "_is_async"))?.is_truthy()?;
+        let (call, arity, is_async) = wrap(dendrite, middleware, (call, arity, is_async))?;
         let offload = neuron.getattr(intern!(py, "_offload"))?.is_truthy()?;
         let max_duration: Option<f64> = neuron.getattr(intern!(py, "_max_duration"))?.extract()?;
         Ok(Self {
-            call: call.unbind(),
+            call,
             axon: neuron.getattr(intern!(py, "_axon"))?.unbind(),
             neuron: neuron.clone().unbind(),
             number,
@@ -65,12 +60,30 @@ impl Handler {
             collateral: dendrite.getattr(intern!(py, "_collateral"))?.cast_into::<Collateral>()?.unbind(),
             place,
             arity,
-            is_plain: !is_async && !offload && max_duration.is_none(),
+            is_plain: is_plain(is_async, offload, max_duration),
             is_async,
             is_join: !dendrite.getattr(intern!(py, "_join"))?.is_none(),
             offload,
             slots,
             max_duration,
+        })
+    }
+
+    /// The same inside more middleware.
+    pub(crate) fn inside(&self, dendrite: &Bound<'_, PyAny>, middleware: &Bound<'_, PyTuple>) -> PyResult<Self> {
+        let py = dendrite.py();
+        let inner = (self.call.clone_ref(py), self.arity, self.is_async);
+        let (call, arity, is_async) = wrap(dendrite, middleware, inner)?;
+        Ok(Self {
+            call,
+            axon: self.axon.clone_ref(py),
+            neuron: self.neuron.clone_ref(py),
+            name: self.name.clone_ref(py),
+            collateral: self.collateral.clone_ref(py),
+            arity,
+            is_plain: is_plain(is_async, self.offload, self.max_duration),
+            is_async,
+            ..*self
         })
     }
 
@@ -119,6 +132,26 @@ impl Handler {
         visit.call(&self.neuron)?;
         visit.call(&self.collateral)
     }
+}
+
+/// What is called, with how many arguments, and whether it is known to be asynchronous.
+type Callee = (Py<PyAny>, u8, bool);
+
+/// What is to be called of a dendrite, inside middleware.
+fn wrap(dendrite: &Bound<'_, PyAny>, middleware: &Bound<'_, PyTuple>, inner: Callee) -> PyResult<Callee> {
+    if middleware.is_empty() {
+        return Ok(inner);
+    }
+    let py = dendrite.py();
+    let (call, arity, is_async) = inner;
+    let arguments = (dendrite, middleware, call, arity, is_async);
+    let wrapped = names::wrapping(py)?.getattr(intern!(py, "wrap"))?.call1(arguments)?;
+    Ok((wrapped.get_item(0)?.unbind(), 3, wrapped.get_item(1)?.is_truthy()?))
+}
+
+/// Whether nothing but a call is needed: see `enter`.
+fn is_plain(is_async: bool, offload: bool, max_duration: Option<f64>) -> bool {
+    !is_async && !offload && max_duration.is_none()
 }
 
 /// What names an activation; the activation itself is with its run.

@@ -1,6 +1,7 @@
 //! `cnstra._native`: the native engine as a Python module. Modules and the export list, nothing else.
 //!
-//! - `engine` starts runs on what `compile` made of neurons; `options` is what a run can be told
+//! - `engine` starts runs on what `compile` made of neurons; `options` is what a run can be told, `family` what is shared
+//!   with the same graph inside more middleware
 //! - `begin` is how a run begins and `drive` its dispatch loop; `enter`, `settle` and `announce` are an activation's life
 //! - `feed`, `grants` and `abort` are what reaches a run from outside, and how it ends; `callback` is what asyncio,
 //!   timers and threads call
@@ -24,6 +25,7 @@ mod context;
 mod drive;
 mod engine;
 mod enter;
+mod family;
 mod feed;
 mod fields;
 mod grants;

@@ -1,6 +1,6 @@
 //! Listeners that hear all runs of a CNS (S6, S7), and what takes listeners and callbacks back.
 
-use crate::engine::Engine;
+use crate::family::Family;
 use crate::guarded::Guarded;
 use crate::stimulation::Stimulation;
 use pyo3::PyTraverseError;
@@ -79,7 +79,7 @@ pub(crate) fn check_listener(listener: &Bound<'_, PyAny>) -> PyResult<()> {
 /// Takes a listener back; calling it again does nothing.
 #[pyclass(frozen, module = "cnstra")]
 pub(crate) struct Remover {
-    pub(crate) engine: Py<Engine>,
+    pub(crate) family: Py<Family>,
     pub(crate) key: u64,
     pub(crate) drains: bool,
 }
@@ -87,13 +87,13 @@ pub(crate) struct Remover {
 #[pymethods]
 impl Remover {
     fn __call__(&self, py: Python<'_>) {
-        let engine = self.engine.get();
-        let listeners = if self.drains { &engine.drain_listeners } else { &engine.response_listeners };
+        let family = self.family.get();
+        let listeners = if self.drains { &family.drain_listeners } else { &family.response_listeners };
         listeners.remove(py, self.key);
     }
 
     fn __traverse__(&self, visit: PyVisit<'_>) -> Result<(), PyTraverseError> {
-        visit.call(&self.engine)
+        visit.call(&self.family)
     }
 }
 

@@ -2,7 +2,8 @@
 
 use crate::abort::check_deadline;
 use crate::announce::{Answered, announce};
-use crate::engine::{Engine, Holder, items};
+use crate::engine::{Engine, items};
+use crate::family::Holder;
 use crate::grants::release;
 use crate::handler::{Called, Handler};
 use crate::names;

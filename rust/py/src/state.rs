@@ -243,7 +243,7 @@ impl Stimulation {
     /// Nobody hears its responses: neither a local listener nor one of the CNS.
     #[inline]
     pub(crate) fn is_quiet(&self) -> bool {
-        self.engine().response_listeners.is_empty() && !self.has_listener
+        self.engine().family.get().response_listeners.is_empty() && !self.has_listener
     }
 
     pub(crate) fn outcome_now(&self) -> Outcome {
