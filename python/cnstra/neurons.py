@@ -78,6 +78,8 @@ class Neuron(HandlerUnit, Generic[A, E, C, S]):
     def offload(self) -> bool:
         """Whether its handlers run in worker threads."""
         return self._offload
+
+    @property
     def context_type(self) -> type[C] | None:
         """What ``neuron_factory(context=...)`` was given, for stores that encode context values; None without one."""
         return cast("type[C] | None", self._context_type)
