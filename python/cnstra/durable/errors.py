@@ -101,8 +101,8 @@ class GraphChangedError(DurableError):
         self.missing = {run: tuple(names) for run, names in missing.items()}
         runs = "; ".join(f"run {run!r} needs {', '.join(names)}" for run, names in self.missing.items())
         super().__init__(
-            f"the graph has changed: {runs}; if something was renamed give Durable(..., aliases={{'old': 'new'}}), else "
-            f"deploy a graph that still has it"
+            f"the graph has changed: {runs}; if something was renamed give Durable(..., aliases={{'old': 'new'}}), "
+            f"else deploy a graph that still has it"
         )
 
 

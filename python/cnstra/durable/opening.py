@@ -31,6 +31,7 @@ def open_store(url: str, options: dict[str, Any]) -> Store:
                 return PostgresStore(url, **options)
             case _:
                 pass
+    shown = url.rpartition("@")[2]  # never a password
     raise StoreUrlError(
-        f"{url.split('@')[-1]!r} names no store: use sqlite:///path/to/runs.db, postgresql://user@host/database or memory://"
+        f"{shown!r} names no store: use sqlite:///path/to/runs.db, postgresql://user@host/database or memory://"
     )

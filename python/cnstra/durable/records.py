@@ -1,7 +1,7 @@
 """What a store remembers, as data: runs, their attempts, and the tasks of these.
 
-Points in time are seconds since the epoch (UTC), by the clock of the database; ``started`` and ``duration`` of a task are
-by the clock of the process that ran it.
+Points in time are seconds since the epoch (UTC), by the clock of the database; ``started`` and ``duration`` of a task
+are by the clock of the process that ran it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,98 @@
+"""The context values of a durable run: what handlers see, and what of it has to be written at the end of a turn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .codecs import Codecs
+
+__all__ = ["RunContexts"]
+
+# What cannot be changed in place: to read one does not make it worth another look.
+_CONSTANT = (int, str, float, bytes, bool, type(None))
+
+
+class RunContexts:
+    """The ``ContextStore`` of one run.
+
+    A value is encoded when it is set, so that one that cannot be stored fails the activation that sets it. What a
+    handler has read it may have changed in place: at the end of the turn that is encoded again, and written if it
+    differs. A change in place in a later turn than the ``get`` is seen at the next ``get`` or ``set`` only.
+
+    Args:
+        codecs: of the graph.
+        recording: the run.
+    """
+
+    __slots__ = ("_codecs", "_dirty", "_read", "_values", "_written", "recording")
+
+    def __init__(self, codecs: Codecs, recording: Any) -> None:
+        self.recording = recording
+        self._codecs = codecs
+        self._values: dict[str, Any] = {}
+        self._written: dict[str, bytes] = {}  # as the store has them, or is about to have them
+        self._dirty: dict[str, bytes | None] = {}
+        self._read: set[str] = set()
+
+    def load(self, stored: Mapping[str, bytes], renamed: Mapping[str, str]) -> None:
+        """Take over what an earlier attempt has left."""
+        for name, data in stored.items():
+            now = renamed.get(name, name)
+            self._values[now] = self._codecs.decode_context(now, data)
+            if now == name:
+                self._written[name] = data
+            else:
+                self._dirty[name] = None
+                self._dirty[now] = data
+
+    def get(self, name: str, default: Any = None, /) -> Any:
+        try:
+            value = self._values[name]
+        except KeyError:
+            return default
+        if type(value) not in _CONSTANT:
+            self._read.add(name)
+        return value
+
+    def set(self, name: str, value: Any, /) -> None:
+        self._dirty[name] = self._codecs.encode_context(name, value)
+        self._values[name] = value
+
+    def delete(self, name: str, /) -> None:
+        if self._values.pop(name, self) is not self:
+            self._dirty[name] = None
+            self._read.discard(name)
+
+    def get_all(self) -> dict[str, Any]:
+        self._read.update(self._values)
+        return self._values.copy()
+
+    def set_all(self, values: Mapping[str, Any], /) -> None:
+        for name in self._values.keys() - values.keys():
+            self.delete(name)
+        for name, value in values.items():
+            self.set(name, value)
+
+    def take(self, only: str | None = None) -> dict[str, bytes | None]:
+        """What has to be written, of one neuron or of all; it counts as written from then on."""
+        if not self._dirty and not self._read:
+            return {}
+        names = self._read if only is None else self._read & {only}
+        for name in names:
+            if name in self._values:
+                self._dirty[name] = self._codecs.encode_context(name, self._values[name])
+        self._read = set() if only is None else self._read - {only}
+        if not self._dirty:
+            return {}
+        taken: dict[str, bytes | None] = {}
+        for name in [*self._dirty] if only is None else [only] * (only in self._dirty):
+            data = self._dirty.pop(name)
+            if self._written.get(name) == data:
+                continue
+            taken[name] = data
+            if data is None:
+                self._written.pop(name, None)
+            else:
+                self._written[name] = data
+        return taken

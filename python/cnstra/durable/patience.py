@@ -1,0 +1,59 @@
+"""Waiting for a store: short at first, longer each time, with some chance in it."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from time import monotonic
+from typing import Any, TypeVar
+
+from .errors import StoreBusyError
+
+__all__ = ["Pauses", "now", "patiently"]
+
+T = TypeVar("T")
+
+
+class Pauses(Iterator[float]):
+    """Seconds to wait between one try and the next: from a millisecond to a fifth of a second, each with jitter.
+
+    Args:
+        limit: seconds after which ``is_over`` tells that it has been long enough.
+    """
+
+    def __init__(self, limit: float = 30.0) -> None:
+        self._pause = 0.001
+        self._end = monotonic() + limit
+
+    @property
+    def is_over(self) -> bool:
+        return monotonic() > self._end
+
+    def __next__(self) -> float:
+        pause, self._pause = self._pause, min(self._pause * 1.6, 0.2)
+        return pause * random.uniform(0.5, 1.0)
+
+
+async def patiently(call: Callable[[], Awaitable[T]], limit: float = 30.0) -> T:
+    """Await what ``call()`` gives, again while the store is busy; after ``limit`` seconds its StoreBusyError gets
+    out."""
+    pauses = Pauses(limit)
+    while True:
+        try:
+            return await call()
+        except StoreBusyError:
+            if pauses.is_over:
+                raise
+        await asyncio.sleep(next(pauses))
+
+
+def now(coroutine: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns that never suspends: a call of an inline store."""
+    try:
+        coroutine.send(None)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+    coroutine.close()
+    raise RuntimeError("an inline store must not suspend")

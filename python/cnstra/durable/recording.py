@@ -1,0 +1,338 @@
+"""What is noted of one run while it goes on: which activations there are, what became of them, and what is not stored
+yet.
+
+The engine numbers the activations of one attempt; a recording numbers those of the run, over all attempts, and gives
+each its stable id. It learns of them from the run's responses, which name what each signal causes, and hands what has
+changed since the last commit to the store as one increment.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from itertools import count
+from typing import Any, Literal
+
+from cnstra import ActivationTask, Response
+
+from .activation import activation_id
+from .codecs import Codecs
+from .contexts import RunContexts
+from .errors_as_text import describe, traceback_text
+from .port import Change, Claim, Frontier, Increment, Row, RunEnd
+from .records import TaskStatus
+
+__all__ = ["Noted", "Recording"]
+
+Volume = Literal["full", "frontier"]
+
+
+class Noted:
+    """One activation, until it is finished and stored."""
+
+    __slots__ = (
+        "attempt", "cause", "children", "collateral", "dendrite", "duration", "entered", "error", "hop", "id", "input",
+        "is_kept", "is_stored", "joined", "neuron", "outputs", "parent", "place", "predicted", "recording", "seq",
+        "started", "status", "traceback", "trusted",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        recording: Recording,
+        seq: int,
+        id_: str,
+        cause: int | None,
+        place: int,
+        names: tuple[str, str, int],
+        hop: int,
+    ) -> None:
+        self.recording = recording
+        self.seq = seq
+        self.id = id_
+        self.cause = cause
+        self.place = place
+        self.neuron, self.collateral, self.dendrite = names
+        self.hop = hop
+        self.attempt = recording.attempt
+        self.status: TaskStatus = "pending"
+        self.input: bytes | None = None
+        self.outputs: bytes | None = None
+        self.error: str | None = None
+        self.traceback: str | None = None
+        self.started: float | None = None  # by the wall clock
+        self.entered = 0.0  # by the monotonic one
+        self.duration: float | None = None
+        self.joined: tuple[Noted, ...] = ()
+        self.parent: Noted | None = None  # its cause, where the store has to keep that one's outputs for it
+        self.children = 0  # how many unfinished ones need its outputs
+        self.is_kept = False  # an unfinished join has taken its signal over, and may have to be run again
+        self.is_stored = False
+        # Of a transactional one: its finish, with what it caused, is committed, whatever the engine makes of it.
+        self.trusted = False
+        self.predicted: list[Noted] = []
+
+    @property
+    def needs_commit(self) -> bool:
+        """Whether no commit of its cause has told the store of it: a join's activation, or one that was enqueued."""
+        return self.cause is None or bool(self.joined)
+
+    def settle_clock(self) -> None:
+        """It is over: that took as long as it took."""
+        if self.entered:
+            self.duration = time.monotonic() - self.entered
+
+    def row(self) -> Row:
+        joined = ",".join(str(part.seq) for part in self.joined) if self.joined else None
+        return Row(
+            self.seq, self.id, self.cause, self.place, self.neuron, self.collateral, self.dendrite, self.hop,
+            self.attempt, self.status, self.input, self.outputs, self.error, self.traceback, self.started,
+            self.duration, joined,
+        )  # fmt: skip
+
+    def change(self) -> Change:
+        return Change(
+            self.attempt, self.status, self.outputs, self.error, self.traceback, self.started, self.duration, self.seq
+        )
+
+
+class Recording:
+    """The record of one attempt at a run, as far as it is not in the store.
+
+    Args:
+        claim: the right to write it.
+        codecs: of the graph.
+        volume: ``"full"`` keeps finished activations, ``"frontier"`` only what is needed to go on.
+        original: names of neurons and collaterals as ids are made of, by what they are called now.
+    """
+
+    def __init__(self, claim: Claim, codecs: Codecs, volume: Volume, original: dict[str, str]) -> None:
+        self.key = claim.key
+        self.fence = claim.fence
+        self.run_id = claim.run_id
+        self.attempt = claim.attempt
+        self.root = claim.root
+        self.hops = claim.hops
+        self.codecs = codecs
+        self.contexts = RunContexts(codecs, self)
+        self.live: Any = None  # what listens to the run
+        # Activations that the engine has as pending or active, by its number for them.
+        self.by_number: dict[int, Noted] = {}
+        self._keeps_all = volume == "full"
+        self._original = original
+        self._numbers = count(claim.last_seq + 1)
+        self._dirty: dict[int, Noted] = {}
+
+    @property
+    def is_dirty(self) -> bool:
+        return bool(self._dirty)
+
+    @property
+    def backlog(self) -> int:
+        """How many activations have changed since the last commit was begun."""
+        return len(self._dirty)
+
+    # -- what an earlier attempt has left
+
+    def resume(self, frontier: Frontier, renamed: dict[str, str]) -> list[Noted]:
+        """Take over a frontier; the activations to resume, in order. Number them by ``by_number`` when they are
+        resumed."""
+        causes: dict[int, Noted] = {}
+        found: dict[int, Noted] = {}
+        left: list[Noted] = []
+        for row in frontier.tasks:
+            noted = found[row.seq] = Noted(
+                self, row.seq, row.id, row.cause, row.place, (row.neuron, row.collateral, row.dendrite), row.hop
+            )
+            noted.is_stored = True
+            noted.status = row.status
+            noted.input = row.input
+            if row.joined:
+                noted.joined = tuple(found[int(seq)] for seq in row.joined.split(","))
+                for part in noted.joined:
+                    part.is_kept = True
+            elif row.cause and not self._keeps_all:
+                parent = causes.get(row.cause)
+                if parent is None:
+                    # What it was is of no interest any more; that it is there, and when it may go, is.
+                    parent = causes[row.cause] = Noted(self, row.cause, "", None, 0, ("", "", 0), 0)
+                    parent.is_stored, parent.status = True, "finished"
+                noted.parent = parent
+                parent.children += 1
+            if row.status == "pending":
+                left.append(noted)
+        self.contexts.load(frontier.contexts, renamed)
+        return left
+
+    # -- what happens
+
+    def answered(self, response: Response) -> bool:
+        """A response: an activation is finished, or the run is entered. Tells whether it causes anything."""
+        task = response.task
+        if task is None:
+            cause, cause_id, noted = 0, self.root, None
+        else:
+            assert task.id is not None
+            noted = self.by_number.get(task.id)
+            if noted is None:
+                noted = self.adopt(task)
+            if response.output_index == 0:
+                self._settle(noted, response.error)
+            if response.output_index + 1 >= response.output_count:
+                del self.by_number[task.id]
+            cause, cause_id = noted.seq, noted.id
+        caused = response.caused
+        if caused:
+            if noted is not None and noted.predicted:
+                for child in caused:
+                    assert child.id is not None
+                    self.by_number[child.id] = noted.predicted.pop(0)
+            else:
+                parent = None if noted is None else self.parent_for(noted)
+                for child in caused:
+                    assert child.id is not None
+                    names = (child.neuron.name, child.signal.collateral_name, child.dendrite)
+                    self.by_number[child.id] = self.expect(
+                        names, child.hop, cause, cause_id, response.output_index, parent
+                    )
+        if noted is not None and not self._keeps_all:
+            self._drop_if_done(noted)
+        return bool(caused)
+
+    def parent_for(self, noted: Noted) -> Noted | None:
+        """What its children have to remember of it, so that its outputs stay while they are needed."""
+        return None if self._keeps_all else noted
+
+    def expect(
+        self, names: tuple[str, str, int], hop: int, cause: int, cause_id: str, place: int, parent: Noted | None
+    ) -> Noted:
+        """Note an activation that is pending from now on."""
+        id_ = activation_id(cause_id, place, *self._named(names))
+        noted = Noted(self, next(self._numbers), id_, cause, place, names, hop)
+        if parent is not None:
+            noted.parent = parent
+            parent.children += 1
+        self._dirty[noted.seq] = noted
+        return noted
+
+    def adopt(self, task: ActivationTask) -> Noted:
+        """Note an activation that no response has told of: a join that has become due, or one that was enqueued."""
+        names = (task.neuron.name, task.signal.collateral_name, task.dendrite)
+        if task.joined:
+            parts = tuple(self._part(part) for part in task.joined)
+            id_ = activation_id("+".join(part.id for part in parts), 0, *self._named(names))
+            noted = Noted(self, next(self._numbers), id_, parts[-1].cause, parts[-1].place, names, task.hop)
+            noted.joined = parts
+        else:
+            seq = next(self._numbers)
+            id_ = activation_id(f"{self.root} enqueued in attempt {self.attempt}", seq, *self._named(names))
+            noted = Noted(self, seq, id_, None, 0, names, task.hop)
+            noted.input = self.codecs.encode_payload(names[1], task.signal.payload)
+        self._dirty[noted.seq] = noted
+        if task.id is not None:
+            self.by_number[task.id] = noted
+        return noted
+
+    def _part(self, task: ActivationTask) -> Noted:
+        """What a join has taken over; it was pending by itself, unless it was enqueued with the join."""
+        part = None if task.id is None else self.by_number.pop(task.id, None)
+        if part is None:
+            part = self.adopt(replace(task, id=None))
+        part.status = "joined"
+        part.is_kept = True
+        self._dirty[part.seq] = part
+        return part
+
+    def _named(self, names: tuple[str, str, int]) -> tuple[str, str, int]:
+        """As they were called first: a renamed neuron's activations keep their ids."""
+        neuron, collateral, dendrite = names
+        return self._original.get(neuron, neuron), self._original.get(collateral, collateral), dendrite
+
+    def reconcile(self, tasks: Iterable[ActivationTask]) -> None:
+        """Note those of the run's unfinished activations that are not known yet."""
+        for task in tasks:
+            if task.id not in self.by_number:
+                self.adopt(task)
+
+    def enter(self, task: ActivationTask) -> Noted:
+        """A handler is being entered."""
+        assert task.id is not None
+        noted = self.by_number.get(task.id)
+        if noted is None:
+            noted = self.adopt(task)
+        noted.started = time.time()
+        noted.entered = time.monotonic()
+        return noted
+
+    def _settle(self, noted: Noted, error: BaseException | None) -> None:
+        noted.attempt = self.attempt
+        if noted.hop > self.hops:
+            self.hops = noted.hop
+        if noted.trusted:
+            return
+        noted.settle_clock()
+        self._dirty[noted.seq] = noted
+        if error is None:
+            self.finish(noted)
+        else:
+            noted.status = "failed"
+            noted.outputs = None
+            noted.error = describe(error)
+            noted.traceback = traceback_text(error)
+
+    def finish(self, noted: Noted) -> None:
+        """It has succeeded: what only it needed may go."""
+        noted.status = "finished"
+        if self._keeps_all:
+            return
+        for done in (noted, *noted.joined):
+            done.is_kept = False
+            parent, done.parent = done.parent, None
+            if parent is not None:
+                parent.children -= 1
+                self._drop_if_done(parent)
+            if done is not noted:
+                self._drop_if_done(done)
+
+    def _drop_if_done(self, noted: Noted) -> None:
+        """With ``volume="frontier"``: whether a finished one is needed for its outputs decides at the next commit."""
+        if self._is_done(noted):
+            if noted.is_stored:
+                self._dirty[noted.seq] = noted
+            else:
+                self._dirty.pop(noted.seq, None)
+
+    # -- what is to be written
+
+    def take(self, end: RunEnd | None = None) -> Increment:
+        """Everything that has changed since the last time. It counts as stored from then on."""
+        dirty, self._dirty = self._dirty, {}
+        return self._increment(dirty.values(), self.contexts.take(), end)
+
+    def take_alone(self, noted: Noted, children: Sequence[Noted]) -> Increment:
+        """The finish of one activation, with what it causes and its neuron's context, for a transaction of its own."""
+        self.hops = max(self.hops, noted.hop)
+        all_of_it = (noted, *noted.joined, *children)
+        for one in all_of_it:
+            self._dirty.pop(one.seq, None)
+        return self._increment(all_of_it, self.contexts.take(noted.neuron), None)
+
+    def _increment(self, noted: Iterable[Noted], contexts: dict[str, bytes | None], end: RunEnd | None) -> Increment:
+        added: list[Row] = []
+        changed: list[Change] = []
+        removed: list[int] = []
+        for one in noted:
+            if not self._keeps_all and self._is_done(one):
+                if one.is_stored:
+                    removed.append(one.seq)
+            elif one.is_stored:
+                changed.append(one.change())
+            else:
+                one.is_stored = True
+                added.append(one.row())
+        return Increment(self.key, self.fence, added, changed, removed, contexts, self.hops, end)
+
+    @staticmethod
+    def _is_done(noted: Noted) -> bool:
+        """Whether nothing that is left to do needs it."""
+        return noted.status in ("finished", "joined") and not noted.children and not noted.is_kept
