@@ -5,17 +5,36 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from functools import cache
 from typing import Any, Self
+from urllib.parse import quote
 
 import psycopg
 import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict
 
-__all__ = ["Wire", "administrator", "fresh_schema", "postgres_url", "schema"]
+from cnstra.durable.postgres import PostgresStore
+
+__all__ = [
+    "Wire",
+    "administrator",
+    "fresh_schema",
+    "named",
+    "on_postgres",
+    "opened",
+    "postgres_url",
+    "schema",
+    "terminate",
+]
+
+
+# Whoever uses this uses these as well, and their asserts are to tell what they compare.
+pytest.register_assert_rewrite(
+    *(f"{__package__}.store_{part}" for part in ("bench", "ownership", "takeovers", "increments", "record"))
+)
 
 
 @cache
@@ -63,6 +82,42 @@ def schema() -> Iterator[str]:
         yield name
 
 
+@asynccontextmanager
+async def opened(schema: str, url: str | None = None, **options: Any) -> AsyncGenerator[PostgresStore]:
+    """A store that is connected."""
+    store = PostgresStore(url or postgres_url(), schema=schema, **options)
+    await store.connect()
+    try:
+        yield store
+    finally:
+        await store.close()
+
+
+def on_postgres(schema: str, case: Callable[[PostgresStore], Awaitable[None]], **options: Any) -> None:
+    """A test of a coroutine that takes one."""
+
+    async def main() -> None:
+        async with opened(schema, **options) as store:
+            await case(store)
+
+    asyncio.run(main())
+
+
+def named(name: str) -> str:
+    """The URL, with a name by which the server knows the connections."""
+    return f"{postgres_url()}?application_name={quote(name)}"
+
+
+def terminate(name: str) -> int:
+    """End the connections of that name, as an administrator or a restart would."""
+    with administrator() as connection:
+        ended = connection.execute(
+            "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity WHERE application_name = %s", [name]
+        ).fetchone()
+    assert ended is not None
+    return int(ended[0])
+
+
 class Wire:
     """Between a store and the server: it can be cut, and lose answers. Connections through it are not encrypted.
 
@@ -75,15 +130,21 @@ class Wire:
         self._tasks: set[asyncio.Task[None]] = set()
         self._port = 0
         self._losing: bytes | None = None
+        self._passes_on = self._is_for_good = False
 
     @property
     def url(self) -> str:
         parts = conninfo_to_dict(postgres_url())
         return f"postgresql://{parts['user']}:secret@127.0.0.1:{self._port}/{parts['dbname']}?sslmode=disable"
 
-    def lose_answer_to(self, words: bytes) -> None:
-        """What the server answers to the next message with these words in it is not passed on: the line is cut."""
-        self._losing = words
+    def lose_answer_to(self, words: bytes, *, for_good: bool = False) -> None:
+        """What the server answers to the next message with these words in it is not passed on: the line is cut, and no
+        other can be had any more if it is ``for_good``."""
+        self._losing, self._passes_on, self._is_for_good = words, True, for_good
+
+    def lose(self, words: bytes) -> None:
+        """The next message with these words in it does not reach the server: the line is cut."""
+        self._losing, self._passes_on, self._is_for_good = words, False, False
 
     async def up(self) -> None:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", self._port)
@@ -95,8 +156,6 @@ class Wire:
             self._server.close()
         for end in list(self._ends):
             end.transport.abort()
-        for task in self._tasks:
-            task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -114,6 +173,10 @@ class Wire:
             while data := await reader.read(1 << 16):
                 if self._losing is not None and self._losing in data:
                     self._losing, lost = None, True
+                    if self._is_for_good and self._server is not None:
+                        self._server.close()
+                    if not self._passes_on:
+                        return
                 to_writer.write(data)
 
         async def back() -> None:

@@ -70,7 +70,7 @@ def codec_of(hint: Any, *, verify: bool) -> TypeCodec:
 
 def context_type_of(neuron: Any) -> Any:
     """The type of a neuron's context value: its ``context_type``, or what its handlers say of their context."""
-    declared = getattr(neuron, "context_type", None)
+    declared = neuron.context_type
     if declared is not None:
         return declared
     said: list[Any] = []

@@ -359,4 +359,8 @@ def _words(error: Exception) -> str:
     if isinstance(error, RecursionError):
         return "it contains itself, or is nested too deeply"
     text = str(error)
-    return text if text and isinstance(error, ValueError | TypeError | MsgspecError) else f"{type(error).__qualname__} {text}".rstrip()
+    return (
+        text
+        if text and isinstance(error, ValueError | TypeError | MsgspecError)
+        else f"{type(error).__qualname__} {text}".rstrip()
+    )

@@ -59,6 +59,7 @@ class Durable(Record):
             it can. Runs that were stopped are continued by ``recover()``, here or elsewhere.
         recover_every: seconds between two looks for runs to recover and scheduled ones to start; None looks only when
             ``recover()`` is called.
+        commit_interval: seconds within which turns share a commit that nothing waits for; the first has its own.
 
     Raises:
         CodecError: types of payloads or contexts that cannot be stored; all are named.
@@ -100,8 +101,9 @@ class Durable(Record):
         max_attempts: int | None = 10,
         on_store_error: Policy = "stop",
         recover_every: float | None = None,
+        commit_interval: float = 0.002,
     ) -> None:
-        check_settings(cns, store, sync, volume, on_store_error, lease, max_attempts, recover_every)
+        check_settings(cns, store, sync, volume, on_store_error, lease, max_attempts, recover_every, commit_interval)
         own: dict[str, Any] = {"codecs": codecs or {}, "context_codecs": context_codecs or {}, "redact": redact or {}}
         kept = Codecs(cns.network, max_size=max_size, **own)
         super().__init__(store, kept)
@@ -123,6 +125,7 @@ class Durable(Record):
             policy=on_store_error,
             lease=lease,
             max_attempts=max_attempts,
+            commit_interval=commit_interval,
         )
         self._owner: Owner | None = None
         self._recover_every = recover_every
@@ -278,10 +281,7 @@ class Durable(Record):
         """The run that has this id already."""
         row = await owner.row(new.run_id)
         if not is_same_entry(self._names, row, new):
-            raise RunConflictError(
-                f"run {new.run_id!r} exists and was started with something else: choose another run_id, or look at it "
-                f"with find()"
-            )
+            raise RunConflictError(f"run {new.run_id!r} exists and was started with something else: choose another run_id")
         return await owner.handle(row)
 
     async def find(self, run_id: str) -> DurableRun:

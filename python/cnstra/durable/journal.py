@@ -1,9 +1,10 @@
-"""The group commit of one process: what happened in its runs during a pass of the event loop is written in one
-transaction.
+"""The group commit of one process: what happened in its runs is written in one transaction for all of them.
 
 A turn that ends asks for a commit. It is made by a callback later in the same pass of the loop, for all runs that have
-asked by then, and knows which of them have ended meanwhile. While a commit is under way (on a store that has to be
-waited for) the next one gathers; there is never more than one, so what a run does is committed in order.
+asked by then, and knows which of them have ended meanwhile. Of turns that follow each other faster than ``interval``,
+and that nothing waits for, several share one: only the first of them is committed at once. While a commit is under way
+(on a store that has to be waited for) the next one gathers; there is never more than one, so what a run does is
+committed in order.
 
 On a store with savepoints (SQLite) a transactional handler writes in the transaction that the next commit ends. Such a
 transaction must not be committed before the engine has announced what the handler did, nor by a commit that was
@@ -59,15 +60,19 @@ class Journal:
     Args:
         store: where to.
         policy: what to do when the store cannot be written: ``"stop"`` the runs, or ``"wait"`` until it can.
+        interval: seconds from one commit to the next that nothing waits for.
     """
 
-    def __init__(self, store: Store, policy: Policy) -> None:
+    def __init__(self, store: Store, policy: Policy, interval: float) -> None:
         self._store = store
         self._policy: Policy = policy
         self._loop = asyncio.get_running_loop()
         self._asking: dict[Writer, None] = {}
         self._waiting: list[tuple[Writer, asyncio.Future[None]]] = []
+        self._interval = interval
+        self._next = 0.0  # when the next commit may be made that nothing waits for
         self._is_due = False
+        self._timer: asyncio.TimerHandle | None = None
         self._task: asyncio.Task[None] | None = None
         self._idle: list[asyncio.Future[None]] = []
         # Runs that have written in the open transaction, and how many of their handlers are not announced yet.
@@ -75,16 +80,24 @@ class Journal:
         self._is_spoilt = False
         self._put_off = 0
 
-    def ask(self, writer: Writer) -> None:
-        """Have a run written soon."""
+    def ask(self, writer: Writer, *, is_urgent: bool) -> None:
+        """Have a run written: in this pass of the loop if it is urgent, or nothing has been for a while."""
         self._asking[writer] = None
-        self._schedule()
+        if not self._is_due and self._task is None:
+            if is_urgent:
+                self._schedule()
+            elif self._timer is None:
+                now_ = self._loop.time()
+                if now_ >= self._next:
+                    self._schedule()
+                else:
+                    self._timer = self._loop.call_at(self._next, self._schedule)
 
     def committed_with(self, writer: Writer) -> asyncio.Future[None]:
         """Done when what the run has done up to now is in the store, or never will be."""
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiting.append((writer, waiter))
-        self.ask(writer)
+        self.ask(writer, is_urgent=True)
         return waiter
 
     def is_waited_for(self, writer: Writer) -> bool:
@@ -101,7 +114,9 @@ class Journal:
 
     async def settled(self) -> None:
         """Wait until nothing is left to be written."""
-        while self._is_due or self._task is not None:
+        while self._asking or self._is_due or self._task is not None:
+            if self._task is None:
+                self._schedule()
             waiter: asyncio.Future[None] = self._loop.create_future()
             self._idle.append(waiter)
             await waiter
@@ -142,12 +157,16 @@ class Journal:
     # -- writing
 
     def _schedule(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self._is_due and self._task is None:
             self._is_due = True
             self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._is_due = False
+        self._next = self._loop.time() + self._interval
         if self._in_transaction and any(self._in_transaction.values()):
             self._put_off += 1
             if self._put_off < _PATIENCE:

@@ -65,6 +65,11 @@ class Live:
         self._unfinished_seen = -1
         self._stop: Exception | None = None
 
+    @property
+    def stopped_by(self) -> Exception | None:
+        """Why nothing of it is written any more; None if it is."""
+        return self._stop
+
     # -- the engine's side
 
     def on_response(self, response: Response) -> asyncio.Future[None] | None:
@@ -88,13 +93,17 @@ class Live:
     def on_drain(self, drain: Drain) -> None:
         """A turn is over."""
         stimulation = self.stimulation = drain.stimulation
+        if self._stop is not None and not stimulation.done():
+            # It was to be stopped when nobody had the run in hand yet.
+            stimulation.cancel(self._stop)
         known = len(self.recording.by_number)
         if drain.queue_length != known and drain.queue_length != self._unfinished_seen:
             # A join has become due, or somebody has enqueued something: no response tells of these.
             self.recording.reconcile(stimulation.activation_tasks)
             # In a run that is being aborted the two differ for good; to look again is of use only if something changes.
             self._unfinished_seen = drain.queue_length
-        self._journal.ask(self)
+        # With nothing left to do the run is most likely over, and somebody awaits that.
+        self._journal.ask(self, is_urgent=not drain.queue_length)
 
     # -- the journal's side
 
@@ -147,6 +156,26 @@ class Live:
     async def savepoint(self) -> tuple[AbstractContextManager[Any], Any]:
         """Begin the savepoint of a handler: see ``Journal.savepoint``."""
         return await self._journal.savepoint(self)
+
+    def store_failed(self, error: StoreError, number: int | None = None) -> None:
+        """A transactional handler could not do its work for what is wrong with the store. That is no failure of its
+        own: it is done when the run goes on.
+
+        Args:
+            error: what is wrong.
+            number: of its activation, if it has had a savepoint, in which nothing that it wrote stands.
+        """
+        if self.savepoints.pop(number, None) is not None:
+            self._journal.announced(self, spoilt=False)
+        self.stop(error)
+
+    def wait_store_failed(self, error: StoreError) -> None:
+        """The same, from a worker thread."""
+
+        async def fail() -> None:
+            self.store_failed(error)
+
+        self._journal.wait(fail)
 
     def stop(self, reason: Exception) -> None:
         """Nothing of it is to be written any more."""

@@ -7,16 +7,25 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from cnstra import CNS, ActivationTask, Signal
+from cnstra import CNS, ActivationTask, Signal, StimulationAborted
 
 from .codecs import Codecs
-from .errors import DurableError, EncodingError, GraphChangedError, RecordedError, StoreError, UnknownRunError
+from .errors import (
+    DurableError,
+    EncodingError,
+    GraphChangedError,
+    LeaseLostError,
+    RecordedError,
+    StoreError,
+    StoreUnavailableError,
+    UnknownRunError,
+)
 from .graphs import Names
 from .journal import Journal, Policy
 from .leases import Heartbeat, is_gone, owner_name
 from .live import Live, Sync
 from .options import load_options
-from .patience import patiently
+from .patience import Pauses, patiently
 from .port import Candidate, Claim, Frontier, NewRun, RunEnd, RunRow, Store, Takeover
 from .recording import Recording, Volume
 from .runs import DurableRun
@@ -36,7 +45,7 @@ class Owner:
         store: connected.
         codecs, names: of the graph.
         transactional: names of neurons.
-        sync, volume, policy, lease, max_attempts: as of ``Durable``.
+        sync, volume, policy, lease, max_attempts, commit_interval: as of ``Durable``.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class Owner:
         policy: Policy,
         lease: float,
         max_attempts: int | None,
+        commit_interval: float,
     ) -> None:
         self.name = owner_name()
         self._cns = cns
@@ -63,12 +73,15 @@ class Owner:
         self._volume: Volume = volume
         self._lease = lease
         self._max_attempts = max_attempts
-        self._journal = Journal(store, policy)
+        self._policy: Policy = policy
+        self._journal = Journal(store, policy, commit_interval)
         self._heartbeat: Heartbeat | None = None
         self._live: dict[int, Live] = {}
         self._handles: dict[int, DurableRun] = {}
         self._by_id: dict[str, DurableRun] = {}
         self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        # Runs that the store was away under, and what takes them up again.
+        self._waiting: dict[DurableRun, asyncio.Task[None]] = {}
         self._no_runs = asyncio.Event()
 
     def __len__(self) -> int:
@@ -91,12 +104,14 @@ class Owner:
 
     async def all_ended(self) -> None:
         """Wait until no run goes on here."""
-        while self._live:
+        while self._live or self._waiting:
             self._no_runs.clear()
             await self._no_runs.wait()
 
     async def leave(self) -> None:
         """Let go of what goes on, with what has been done written, and tell the store that these runs are nobody's."""
+        for task in self._waiting.values():
+            task.cancel()
         for live in list(self._live.values()):
             live.release()
         await self.all_ended()
@@ -239,7 +254,8 @@ class Owner:
             failed = [RecordedError(row.error or "", row.traceback) for row in frontier.tasks if row.status == "failed"]
         live = Live(recording, self._journal, self._sync, self._transactional, failed, self._ended)
         recording.live = live
-        handle = DurableRun(claim.run_id, self._store, self.cancel)
+        # One that the store was away under goes on under the handle that it had.
+        handle = self._by_id.get(claim.run_id) or DurableRun(claim.run_id, self._store, self.cancel)
         self._live[claim.key], self._handles[claim.key], self._by_id[claim.run_id] = live, handle, handle
         options |= {
             "on_response": live.on_response,
@@ -261,7 +277,7 @@ class Owner:
     async def cancel(self, run_id: str, reason: str) -> bool:
         """See ``Durable.cancel``."""
         handle = self._by_id.get(run_id)
-        if handle is not None and handle.stimulation is not None:
+        if handle is not None and handle not in self._waiting and handle.stimulation is not None:
             handle.stimulation.cancel(reason)
             return True
         was = await self.row(run_id)
@@ -277,6 +293,12 @@ class Owner:
 
     def _ended(self, live: Live) -> None:
         handle = self._handles[live.key]
+        if self._policy == "wait" and isinstance(live.stopped_by, StoreUnavailableError):
+            # What it has done since its last commit is lost, and nothing else: it begins again from there.
+            del self._live[live.key], self._handles[live.key]
+            again = self._when_back(handle, live)
+            self._waiting[handle] = asyncio.get_running_loop().create_task(again, name="cnstra durable wait")
+            return
         self._forget(live)
         handle.end(live.outcome, live.exception)
 
@@ -287,6 +309,43 @@ class Owner:
             del self._by_id[handle.id]
         if not self._live:
             self._no_runs.set()
+
+    async def _when_back(self, handle: DurableRun, live: Live) -> None:
+        """Take a run up again that the store was away under, as soon as that is back."""
+        error = live.exception
+        try:
+            pauses = Pauses()
+            while not await self._is_back(handle):
+                await asyncio.sleep(next(pauses))
+        except DurableError as problem:
+            error = StimulationAborted(problem)
+        finally:
+            del self._waiting[handle]
+            if handle not in self._handles.values():
+                if self._by_id.get(handle.id) is handle:
+                    del self._by_id[handle.id]
+                handle.end("aborted", error)
+                self._no_runs.set()
+
+    async def _is_back(self, handle: DurableRun) -> bool:
+        """Whether the run goes on here, or has ended; False if the store is still away.
+
+        Raises:
+            DurableError: it cannot go on here.
+        """
+        try:
+            async with self.one_at_a_time(handle.id):
+                # Unless recover() was faster.
+                if handle in self._handles.values() or handle.read(await self.row(handle.id)):
+                    return True
+                for candidate in await self.candidates(handle.id):
+                    if await self.take_over(candidate) is not None:
+                        return True
+                if handle.read(await self.row(handle.id)):
+                    return True
+        except StoreUnavailableError:
+            return False
+        raise LeaseLostError(f"run {handle.id!r} was taken over by another process while the store was away")
 
     def _cancel_here(self, reasons: Mapping[int, str]) -> None:
         for key, reason in reasons.items():

@@ -23,11 +23,24 @@ successor did (M. Kleppmann, "How to do distributed locking", 2016).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Mapping, Sequence
-from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple
+from collections.abc import Collection, Sequence
+from typing import Any, ClassVar, Literal
 
-from .records import Attempt, RunStatus, TaskStatus
+from .records import Attempt, RunStatus
+from .rows import (
+    FRONTIER,
+    Beat,
+    Candidate,
+    Change,
+    Claim,
+    Frontier,
+    Increment,
+    NewRun,
+    Row,
+    RunEnd,
+    RunRow,
+    Takeover,
+)
 
 __all__ = [
     "FRONTIER",
@@ -44,189 +57,6 @@ __all__ = [
     "Store",
     "Takeover",
 ]
-
-# The statuses of the rows that are left to do.
-FRONTIER = ("pending", "failed", "aborted")
-
-
-class NewRun(NamedTuple):
-    """A run that is to be recorded."""
-
-    run_id: str
-    root: str  # from which the ids of its activations are made
-    entry: bytes
-    options: bytes
-    fingerprint: str
-    scope: str | None
-    tags: tuple[str, ...]
-    due: float | None  # seconds since the epoch; None for a run that begins now
-
-
-class Claim(NamedTuple):
-    """A run that its owner may write from now on."""
-
-    key: int
-    run_id: str
-    fence: int
-    attempt: int
-    root: str
-    entry: bytes
-    options: bytes
-    entered: bool  # whether any task of it was ever recorded: if not, it begins with its entry
-    last_seq: int  # the greatest that was ever recorded, be it removed since; 0 if none was
-    hops: int
-
-
-class RunRow(NamedTuple):
-    """A run as it stands."""
-
-    key: int
-    run_id: str
-    status: RunStatus
-    root: str
-    entry: bytes
-    options: bytes
-    fingerprint: str
-    scope: str | None
-    tags: tuple[str, ...]
-    created: float
-    updated: float
-    due: float | None
-    owner: str | None
-    lease_until: float | None  # None if nobody owns it
-    expired: bool  # nobody owns it, or whoever does has let the lease run out, by the store's clock
-    fence: int
-    attempt: int
-    hops: int
-    crashes: int  # attempts in a row that were lost without having committed anything
-    error: str | None
-    cancel: str | None
-
-
-class Candidate(NamedTuple):
-    """A run that may be taken over."""
-
-    key: int
-    run_id: str
-    fence: int
-    fingerprint: str
-    entry: bytes
-    owner: str | None
-    crashes: int
-    scheduled: bool  # it is due, and has never begun
-    cancel: str | None
-
-
-class Takeover(NamedTuple):
-    """A candidate that is to be claimed, and what the graph is that it will run on."""
-
-    key: int
-    fence: int
-    fingerprint: str
-
-
-class Row(NamedTuple):
-    """A task, in the order of the columns."""
-
-    seq: int
-    id: str
-    cause: int | None
-    place: int
-    neuron: str
-    collateral: str
-    dendrite: int
-    hop: int
-    attempt: int
-    status: TaskStatus
-    input: bytes | None
-    outputs: bytes | None
-    error: str | None
-    traceback: str | None
-    started: float | None
-    duration: float | None
-    joined: str | None  # the seqs of what a join took over, as "3,4,9"
-
-
-class Change(NamedTuple):
-    """What becomes of a task that is stored already, in the order of the columns; ``seq`` last."""
-
-    attempt: int
-    status: TaskStatus
-    outputs: bytes | None
-    error: str | None
-    traceback: str | None
-    started: float | None
-    duration: float | None
-    seq: int
-
-
-class RunEnd(NamedTuple):
-    """How a run ended. With ``aborted`` the store turns its pending tasks into aborted ones."""
-
-    status: Literal["completed", "failed", "aborted"]
-    error: str | None
-
-
-class Increment:
-    """What happened in a run since its last commit; written whole or not at all.
-
-    Attributes:
-        key, fence: which run, and by which right.
-        added: tasks that the store does not have.
-        changed: tasks that it has.
-        removed: the seqs of tasks that it is to forget (``volume="frontier"``).
-        contexts: context values by neuron name; None forgets one.
-        hops: the longest chain of the run so far.
-        end: how it ended, None if it goes on.
-    """
-
-    __slots__ = ("added", "changed", "contexts", "end", "fence", "hops", "key", "removed")
-
-    def __init__(
-        self,
-        key: int,
-        fence: int,
-        added: Sequence[Row] = (),
-        changed: Sequence[Change] = (),
-        removed: Sequence[int] = (),
-        contexts: Mapping[str, bytes | None] | None = None,
-        hops: int = 0,
-        end: RunEnd | None = None,
-    ) -> None:
-        self.key = key
-        self.fence = fence
-        self.added = added
-        self.changed = changed
-        self.removed = removed
-        self.contexts: Mapping[str, bytes | None] = _NONE if contexts is None else contexts
-        self.hops = hops
-        self.end = end
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to write."""
-        return not (self.added or self.changed or self.removed or self.contexts) and self.end is None
-
-    def __repr__(self) -> str:
-        parts = (f"{len(self.added)} added", f"{len(self.changed)} changed", f"{len(self.removed)} removed")
-        return f"<Increment of run {self.key}: {', '.join(parts)}{'' if self.end is None else f', {self.end.status}'}>"
-
-
-_NONE: Mapping[str, bytes | None] = MappingProxyType({})
-
-
-class Frontier(NamedTuple):
-    """What is left to do in a run."""
-
-    tasks: list[Row]  # status in FRONTIER, and those that unfinished joins took over (``joined``); by seq
-    outputs: dict[int, bytes]  # of the tasks that caused these, by seq
-    contexts: dict[str, bytes]
-
-
-class Beat(NamedTuple):
-    """What a heartbeat brings back."""
-
-    cancels: dict[int, str]  # reasons by key, of the runs of this owner that somebody wants cancelled
 
 
 class Store(ABC):
@@ -357,7 +187,7 @@ class Store(ABC):
     async def commit(self, batch: Sequence[Increment]) -> frozenset[int]:
         """Write increments in one transaction, but for those whose run has ended or has another fence: their keys are
         returned, and nothing of them is written. A run that ends has no owner any more, and its attempt ends as it
-        does. Everything that is committed sets ``crashes`` to 0. At most one increment a run. A StoreError of a task
+        does. What advances a run sets its ``crashes`` to 0. At most one increment a run. A StoreError of a task
         that is added and is there already, or of savepoints whose runs are not in the batch, is a mistake of the
         caller.
 

@@ -44,6 +44,8 @@ from .records import Attempt, RunStatus
 
 __all__ = ["PostgresStore"]
 
+# The first that numbers transactions for good.
+_OLDEST = 13_00_00
 # Seconds that an owner who is gone, and has left nothing behind, stays entered.
 _STALE = 86_400.0
 # How many runs one transaction removes.
@@ -72,7 +74,8 @@ class PostgresStore(Store):
     """Runs in a PostgreSQL database, version 13 or newer; made by ``Store.open``.
 
     It may be the database that the application has its own tables in; then transactional neurons write these, on
-    psycopg connections. A connection that was lost is replaced by the next call.
+    psycopg connections. A connection that was lost is replaced by the next call. A pooler between the two must give it
+    sessions of its own.
 
     Args:
         url: ``postgresql://user:password@host:port/database``, with the parameters of libpq after a question mark; what
@@ -127,6 +130,8 @@ class PostgresStore(Store):
         try:
             # It is kept: the first call does not have to wait for one.
             async with own.one() as connection:
+                if connection.info.server_version < _OLDEST:
+                    raise StoreUnavailableError(f"{self._url}: its server is older than PostgreSQL 13")
                 await migrate(connection, self._schema, self._url)
             writer, oids = await self._new_writer()
         except BaseException as error:

@@ -10,9 +10,10 @@ That matters where a run ends ``aborted``: of its pending tasks, those that are 
 ones before they are sent, and only the others by the statement.
 
 Each part is a lookup by primary key for each row it was given, whatever the planner believes of the tables: it may have
-seen them last when they were empty, and keeps its plan. So the conditions offer it no other way: ``status IS NOT
-DISTINCT FROM`` fits no partial index, ``run + 0`` no search by run alone, and what is asked of ``key`` and ``fence``
-lets it expect few rows.
+seen them last when they were new, and keeps its plan. So the conditions offer it no other way: ``status IS NOT DISTINCT
+FROM`` fits no partial index, ``run + 0`` no search by run alone, and what is asked of ``key`` and ``fence`` lets it
+expect few rows. (It takes another way through tables that were analyzed while they were empty, until autovacuum looks
+at them again, a minute after there is something in them.)
 
 Doing it again is harmless, and that matters too: if the connection breaks before the answer is there, nobody knows
 whether the batch was written. Rows are written by their keys, to the values that the increment gives them. A run that

@@ -42,7 +42,6 @@ _NO_SETTINGS: Final[Mapping[str, str]] = {}
 # Classes of SQLSTATE, and whole ones; the whole ones count first.
 _BUSY = {"40001", "40P01", "55P03"}
 _UNAVAILABLE = {
-    "08": "the connection was lost",
     "25006": "it is read-only",
     "28": "it does not let this user in",
     "3D": "there is no such database",
@@ -181,11 +180,11 @@ def problem(url: str, error: psycopg.Error, *, connecting: bool = False) -> Stor
     """The error of the port for one of psycopg."""
     state = error.sqlstate
     said = " ".join((error.diag.message_primary or str(error)).split())
+    if connecting:
+        return StoreUnavailableError(f"{url}: it cannot be reached ({said})")
+    if lost(error):
+        return StoreUnavailableError(f"{url}: the connection was lost ({said})")
     if state is None:
-        if connecting:
-            return StoreUnavailableError(f"{url}: it cannot be reached ({said})")
-        if lost(error):
-            return StoreUnavailableError(f"{url}: the connection was lost ({said})")
         return StoreError(f"{url}: {said}")
     if state in _BUSY:
         return StoreBusyError(f"{url}: somebody else is writing the same ({said})")

@@ -19,7 +19,7 @@ import psycopg
 from psycopg import pq
 from psycopg.rows import tuple_row
 
-from .errors import StoreError, StoreUnavailableError
+from .errors import DurableError, StoreError, StoreUnavailableError
 from .patience import Pauses
 from .port import Increment
 from .postgres_commit import Commit
@@ -32,6 +32,9 @@ __all__ = ["RESULT", "BlockingTransaction", "Transaction", "blocking_transaction
 RESULT: Final = "pg_current_xact_id()::text"
 # What became of one, NULL while it is in progress: the server goes on with it until it notices that nobody listens.
 _OUTCOME: Final = b"SELECT nullif(pg_xact_status($1::text::xid8), 'in progress')"
+# SQLSTATEs, or beginnings of them, that are never for what a handler has done: it is read-only, it has no room left, it
+# cannot read or write its files.
+_SERVER: Final = ("25006", "53", "58")
 # Seconds that the server may take to come back and tell.
 _PATIENCE: Final = 30.0
 
@@ -50,6 +53,9 @@ async def transaction(url: str, connections: Connections, commit: Commit) -> Asy
         try:
             await scope.begin()
             yield scope
+        except Exception as error:
+            _excuse(url, error, connection)
+            raise
         finally:
             await scope.leave()
 
@@ -62,6 +68,9 @@ def blocking_transaction(url: str, connections: BlockingConnections, commit: Com
         try:
             scope.begin()
             yield scope
+        except Exception as error:
+            _excuse(url, error, connection)
+            raise
         finally:
             scope.leave()
 
@@ -229,14 +238,29 @@ def _check(connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -
         )
 
 
+def _excuse(url: str, error: Exception, connection: psycopg.AsyncConnection[Any] | psycopg.Connection[Any]) -> None:
+    """Raise the store's error if it is for the database that a handler has failed, whatever it has made of that."""
+    if isinstance(error, DurableError):
+        return
+    if connection.closed or (isinstance(error, psycopg.Error) and lost(error)):
+        raise _undone(url, error) from error
+    if isinstance(error, psycopg.Error) and error.sqlstate is not None and error.sqlstate.startswith(_SERVER):
+        raise problem(url, error) from error
+
+
 def _problem(url: str, error: psycopg.Error) -> Exception:
     """The store's error; but what the handler has brought about stays as it is."""
     if lost(error):
-        return StoreUnavailableError(f"{url}: the connection was lost, and the transaction is undone ({error})")
+        return _undone(url, error)
     # As constraints that are checked in the end, an error that it has caught, a savepoint that it has left open.
     if error.sqlstate is None or isinstance(error, psycopg.IntegrityError | psycopg.errors.InFailedSqlTransaction):
         return error
     return problem(url, error)
+
+
+def _undone(url: str, error: Exception) -> StoreUnavailableError:
+    said = " ".join(str(error).split())
+    return StoreUnavailableError(f"{url}: the connection was lost, and the transaction is undone ({said})")
 
 
 def _told_by(error: psycopg.Error | StoreError) -> str | None:

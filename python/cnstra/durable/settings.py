@@ -21,6 +21,7 @@ def check_settings(
     lease: Any,
     max_attempts: Any,
     recover_every: Any,
+    commit_interval: Any,
 ) -> None:
     """Raise a TypeError or ValueError that names the first argument that will not do."""
     if not isinstance(cns, CNS):
@@ -41,6 +42,10 @@ def check_settings(
             raise TypeError(f"{name} must be seconds, not {type(value).__name__}")
         if not value > 0:
             raise ValueError(f"{name} must be more than 0 seconds, not {value}")
+    if isinstance(commit_interval, bool) or not isinstance(commit_interval, int | float):
+        raise TypeError(f"commit_interval must be seconds, not {type(commit_interval).__name__}")
+    if not commit_interval >= 0:
+        raise ValueError(f"commit_interval must not be negative: {commit_interval}")
     if max_attempts is not None:
         if isinstance(max_attempts, bool) or not isinstance(max_attempts, int):
             raise TypeError(f"max_attempts must be an int or None, not {type(max_attempts).__name__}")

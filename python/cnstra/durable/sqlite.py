@@ -20,10 +20,10 @@ from typing import ClassVar, Literal
 
 from . import sqlite_reading as reading
 from . import sqlite_writing as writing
-from .errors import StoreUnavailableError
+from .errors import StoreBusyError, StoreUnavailableError
 from .port import Beat, Candidate, Claim, Frontier, Increment, NewRun, Row, RunEnd, RunRow, Store, Takeover
 from .records import Attempt, RunStatus
-from .sqlite_opening import busy, file_of, identity_of, open_beside, open_database, problem
+from .sqlite_opening import file_of, identity_of, open_beside, open_database, problem
 from .sqlite_savepoints import BEGIN, COMMIT, Savepoint, Savepoints
 
 __all__ = ["SqliteStore"]
@@ -102,8 +102,8 @@ class SqliteStore(Store):
             if connection.in_transaction:
                 yield connection
                 return
-            connection.execute("BEGIN -- cnstra")
             try:
+                connection.execute("BEGIN -- cnstra")
                 yield connection
             finally:
                 if connection.in_transaction:
@@ -117,7 +117,9 @@ class SqliteStore(Store):
         savepoints = self._opened()
         if savepoints.is_open:
             # It would be committed with what handlers have written, and without what tells of that.
-            raise busy(self._url)
+            raise StoreBusyError(
+                f"{self._url}: transactional handlers have written, and the next commit has to come first"
+            )
         connection = savepoints.connection
         try:
             connection.execute(BEGIN)

@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from .errors import StoreBusyError, StoreCorruptError, StoreError, StoreUnavailableError, StoreUrlError
 from .sqlite_schema import NEWEST, migrate, version_of
 
-__all__ = ["busy", "file_of", "identity_of", "open_beside", "open_database", "problem"]
+__all__ = ["file_of", "identity_of", "open_beside", "open_database", "problem"]
 
 _PREFIX = "sqlite:///"
 
@@ -24,6 +24,8 @@ _LONG: Final = 1.0
 # Pages of the write-ahead log (4 KiB each) that are gathered before a commit copies them into the database, which is
 # two fsyncs. SQLite's own 1000 is four times as many pauses of the loop.
 _CHECKPOINT: Final = 4000
+# Bytes of the log that stay on the disk after one transaction that was larger, such as pruning.
+_LOG_SIZE: Final = 64 * 1024 * 1024
 
 _UNAVAILABLE = {
     sqlite3.SQLITE_PERM: "there is no permission to use it",
@@ -148,11 +150,7 @@ def identity_of(file: Path) -> tuple[int, int] | None:
 def _settle(connection: sqlite3.Connection, synchronous: str) -> None:
     connection.execute(f"PRAGMA synchronous={synchronous}")
     connection.execute(f"PRAGMA wal_autocheckpoint={_CHECKPOINT}")
-
-
-def busy(url: str) -> StoreBusyError:
-    """Somebody else writes, or has locked it."""
-    return StoreBusyError(f"{url}: it is locked: another process or connection is writing")
+    connection.execute(f"PRAGMA journal_size_limit={_LOG_SIZE}")
 
 
 def problem(url: str, error: sqlite3.Error) -> StoreError:
@@ -163,7 +161,7 @@ def problem(url: str, error: sqlite3.Error) -> StoreError:
         return StoreUnavailableError(f"{url}: {error}")
     kind = code & 0xFF
     if kind in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED, sqlite3.SQLITE_PROTOCOL):
-        return busy(url)
+        return StoreBusyError(f"{url}: it is locked: another process or connection is writing")
     if kind in _UNAVAILABLE:
         return StoreUnavailableError(f"{url}: {_UNAVAILABLE[kind]} ({error})")
     if kind in _CORRUPT:

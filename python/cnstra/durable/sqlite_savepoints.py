@@ -31,6 +31,18 @@ _RELEASE = "RELEASE cnstra -- cnstra"
 # Within the write lock, so that what it finds holds until the commit: that cannot be refused any more.
 _FENCE = "SELECT 1 FROM cnstra_runs WHERE key = ? AND fence = ? AND status = 'running'"
 
+# What is never for what a handler has done.
+_STORE = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_NOTADB,
+}
+
 _CONTROL = {
     sqlite3.SQLITE_TRANSACTION: "begin, commit or roll back",
     sqlite3.SQLITE_SAVEPOINT: "make or release savepoints",
@@ -269,3 +281,6 @@ class Savepoint:
             savepoints.roll_back()
             savepoints.lose()
             raise problem(savepoints.url, failure) from failure
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _STORE:
+            # It is for the database that the handler has failed.
+            raise problem(savepoints.url, error) from error

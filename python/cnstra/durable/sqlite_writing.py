@@ -28,15 +28,15 @@ __all__ = [
 _STALE = 86_400
 
 _ENTER_OWNER = f"""
-INSERT INTO cnstra_owners (owner, lease_until) VALUES (?1, {NOW} + ?2)
+INSERT INTO cnstra_owners (owner, lease_until) VALUES (?, {NOW} + ?)
 ON CONFLICT (owner) DO UPDATE SET lease_until = excluded.lease_until
 """
-_OWNED = "SELECT key FROM cnstra_runs WHERE status = 'running' AND owner = ?1"
+_OWNED = "SELECT key FROM cnstra_runs WHERE status = 'running' AND owner = ?"
 
 _NEW_RUN = f"""
 INSERT INTO cnstra_runs (run_id, status, owner, fence, attempt, hops, crashes, last_seq, created, updated, due, scope,
                          tags, root, fingerprint)
-VALUES (?1, ?2, ?3, ?4, ?4, 0, 0, 0, {NOW}, {NOW}, ?5, ?6, ?7, ?8, ?9)
+VALUES (?, ?, ?, ?, ?, 0, 0, 0, {NOW}, {NOW}, ?, ?, ?, ?, ?)
 ON CONFLICT (run_id) DO NOTHING
 """
 _NEW_ATTEMPT = f"""
@@ -44,8 +44,8 @@ INSERT INTO cnstra_attempts (run, number, owner, status, started, hops) VALUES (
 """
 _END_ATTEMPT = f"""
 UPDATE cnstra_attempts
-SET status = ?2, error = ?3, ended = {NOW}, hops = (SELECT hops FROM cnstra_runs WHERE key = ?1)
-WHERE run = ?1 AND ended IS NULL
+SET status = ?, error = ?, ended = {NOW}, hops = (SELECT hops FROM cnstra_runs WHERE key = run)
+WHERE run = ? AND ended IS NULL
 """
 
 _TAKE = f"""
@@ -55,7 +55,8 @@ SET status = 'running', owner = ?, fence = fence + 1, attempt = attempt + 1, cra
 WHERE key = ?
 """
 _CLAIM = """
-SELECT r.key, r.run_id, r.fence, r.attempt, r.root, e.entry, e.options, r.last_seq, r.hops
+SELECT r.key, r.run_id, r.fence, r.attempt, r.root, e.entry, e.options,
+    max(r.last_seq, coalesce((SELECT max(seq) FROM cnstra_tasks WHERE run = r.key), 0)), r.hops
 FROM cnstra_runs r JOIN cnstra_entries e ON e.run = r.key WHERE r.key = ?
 """
 _REOPEN = "UPDATE cnstra_runs SET error = NULL, cancel = NULL WHERE key = ?"
@@ -70,7 +71,9 @@ UPDATE cnstra_runs SET status = ?, error = ?, owner = NULL, updated = {NOW} WHER
 _ABORT_TASKS = "UPDATE cnstra_tasks SET status = 'aborted' WHERE run = ? AND status = 'pending'"
 _CANCEL = f"UPDATE cnstra_runs SET cancel = coalesce(cancel, ?), updated = {NOW} WHERE key = ?"
 
-# Only the owner of a run that goes on may write it; `last_seq` is of all tasks that there ever were.
+# Only the owner of a run that goes on may write it. The row of the run lies on a page of its own: to write it instead
+# of looking at it makes a small commit a third dearer.
+_IS_HELD = "SELECT 1 FROM cnstra_runs WHERE key = ? AND fence = ? AND status = 'running'"
 _ADVANCE = f"""
 UPDATE cnstra_runs SET updated = {NOW}, hops = max(hops, ?), last_seq = max(last_seq, ?), crashes = 0
 WHERE key = ? AND fence = ? AND status = 'running'
@@ -115,7 +118,7 @@ def cancels_for(connection: sqlite3.Connection, owner: str) -> dict[int, str]:
 def forget_owner(connection: sqlite3.Connection, owner: str) -> None:
     """See ``Store.unregister``."""
     for (key,) in connection.execute(_OWNED, (owner,)).fetchall():
-        connection.execute(_END_ATTEMPT, (key, "released", None))
+        connection.execute(_END_ATTEMPT, ("released", None, key))
         connection.execute("UPDATE cnstra_runs SET owner = NULL WHERE key = ?", (key,))
     connection.execute("DELETE FROM cnstra_owners WHERE owner = ?", (owner,))
 
@@ -144,6 +147,7 @@ def create_run(connection: sqlite3.Connection, owner: str, run: NewRun) -> Claim
             run.run_id,
             "running" if begins else "scheduled",
             owner if begins else None,
+            number,
             number,
             run.due,
             run.scope,
@@ -184,7 +188,7 @@ def claim_run(
         return None
     # Nobody's: it was released, or never begun.
     crashes = standing.crashes + (standing.owner is not None)
-    connection.execute(_END_ATTEMPT, (takeover.key, "lost", None))
+    connection.execute(_END_ATTEMPT, ("lost", None, takeover.key))
     return _take(connection, owner, takeover.key, crashes, takeover.fingerprint)
 
 
@@ -211,7 +215,7 @@ def end_run(connection: sqlite3.Connection, key: int, fence: int, end: RunEnd) -
     """End a run whose owner is gone; whether it could be."""
     if not connection.execute(_END, (end.status, end.error, key, fence)).rowcount:
         return False
-    connection.execute(_END_ATTEMPT, (key, "lost", None))
+    connection.execute(_END_ATTEMPT, ("lost", None, key))
     if end.status == "aborted":
         connection.execute(_ABORT_TASKS, (key,))
     return True
@@ -234,8 +238,13 @@ def write_increments(cursor: sqlite3.Cursor, batch: Sequence[Increment]) -> froz
     refused: list[int] = []
     for increment in batch:
         key, added = increment.key, increment.added
-        last_seq = max([row.seq for row in added]) if added else 0
-        if not execute(_ADVANCE, (increment.hops, last_seq, key, increment.fence)).rowcount:
+        if increment.advance:
+            last_seq = max([row.seq for row in added]) if added else 0
+            is_held = execute(_ADVANCE, (increment.hops, last_seq, key, increment.fence)).rowcount
+        else:
+            # Under the write lock what is read here holds until the commit.
+            is_held = execute(_IS_HELD, (key, increment.fence)).fetchone()
+        if not is_held:
             refused.append(key)
             continue
         if added:
@@ -262,7 +271,7 @@ def _write_contexts(cursor: sqlite3.Cursor, key: int, contexts: Mapping[str, byt
 
 def _end_own(cursor: sqlite3.Cursor, key: int, fence: int, end: RunEnd) -> None:
     cursor.execute(_END, (end.status, end.error, key, fence))
-    cursor.execute(_END_ATTEMPT, (key, end.status, end.error))
+    cursor.execute(_END_ATTEMPT, (end.status, end.error, key))
     if end.status == "aborted":
         cursor.execute(_ABORT_TASKS, (key,))
 

@@ -16,7 +16,7 @@ from cnstra import CNS, Context, Dendrite, Signal
 from .activation import entered, transaction
 from .codecs import Codecs
 from .contexts import RunContexts
-from .errors import LeaseLostError
+from .errors import LeaseLostError, StoreError
 from .live import Live
 from .port import Store
 from .recording import Noted
@@ -121,23 +121,34 @@ class Wrapping:
                 raise _not_durable(dendrite)
             live, task = _live(contexts), ctx.task
             noted = live.recording.enter(task)
-            scope, given = await live.savepoint()
-            # From here on nothing waits: what is written and what tells of it go into the same commit.
-            live.savepoints[task.id] = False
-            entered.set(noted)
-            transaction.set(given)
-            with _Undoing(scope) as undoing:
-                result = handler(payload, axon, ctx)
-                if _is_awaitable(result):
-                    _close(result)
-                    raise TypeError(
-                        f"transactional neuron {dendrite.neuron.name!r}: its handler on {dendrite.collateral.name!r} "
-                        f"returned something to await; on this store it must be a plain function that writes and returns"
-                    )
-                if self._encode(dendrite, noted, result):
-                    live.savepoints[task.id] = True
-                else:
-                    undoing.undo()
+            failure: Exception | None = None
+            try:
+                scope, given = await live.savepoint()
+                # From here on nothing waits: what is written and what tells of it go into the same commit.
+                live.savepoints[task.id] = False
+                entered.set(noted)
+                transaction.set(given)
+                with _Undoing(scope) as undoing:
+                    try:
+                        result = handler(payload, axon, ctx)
+                    except Exception as error:
+                        failure = error
+                        raise
+                    if _is_awaitable(result):
+                        _close(result)
+                        raise TypeError(
+                            f"transactional neuron {dendrite.neuron.name!r}: its handler on "
+                            f"{dendrite.collateral.name!r} returned something to await; on this store it must write "
+                            f"and return"
+                        )
+                    if self._encode(dendrite, noted, result):
+                        live.savepoints[task.id] = True
+                    else:
+                        undoing.undo()
+            except StoreError as error:
+                if error is not failure:
+                    live.store_failed(error, task.id)
+                raise
             return result
 
         return record
@@ -154,20 +165,30 @@ class Wrapping:
             entered.set(noted)
             if noted.needs_commit:
                 await live.committed()
-            async with self._store.transaction() as scope:
-                transaction.set(scope.connection)
-                result = handler(payload, axon, ctx)
-                if _is_awaitable(result):
-                    result = await result
-                if self._encode(dendrite, noted, result):
-                    children = self._foresee(live, dendrite, noted, result)
-                    increment = live.recording.take_alone(noted, children)
-                    # A commit that has begun is seen through: whoever cancels this learns what became of it.
-                    committing = asyncio.ensure_future(scope.commit(increment))
-                    cancelled = await _through(committing)
-                    self._committed(live, noted, children, committing.result())
-                    if cancelled:
-                        raise asyncio.CancelledError
+            failure: Exception | None = None
+            try:
+                async with self._store.transaction() as scope:
+                    transaction.set(scope.connection)
+                    try:
+                        result = handler(payload, axon, ctx)
+                        if _is_awaitable(result):
+                            result = await result
+                    except Exception as error:
+                        failure = error
+                        raise
+                    if self._encode(dendrite, noted, result):
+                        children = self._foresee(live, dendrite, noted, result)
+                        increment = live.recording.take_alone(noted, children)
+                        # A commit that has begun is seen through: whoever cancels this learns what became of it.
+                        committing = asyncio.ensure_future(scope.commit(increment))
+                        cancelled = await _through(committing)
+                        self._committed(live, noted, children, committing.result())
+                        if cancelled:
+                            raise asyncio.CancelledError
+            except StoreError as error:
+                if error is not failure:
+                    live.store_failed(error)
+                raise
             return result
 
         return record
@@ -182,6 +203,7 @@ class Wrapping:
             live = _live(contexts)
             noted = live.recording.enter(ctx.task)
             given = entered.set(noted)
+            failure: Exception | None = None
             try:
                 if noted.needs_commit:
                     live.wait_committed()
@@ -189,12 +211,19 @@ class Wrapping:
                     token = transaction.set(scope.connection)
                     try:
                         result = handler(payload, axon, ctx)
+                    except Exception as error:
+                        failure = error
+                        raise
                     finally:
                         transaction.reset(token)
                     if self._encode(dendrite, noted, result):
                         children = self._foresee(live, dendrite, noted, result)
                         increment = live.recording.take_alone(noted, children)
                         self._committed(live, noted, children, scope.commit(increment))
+            except StoreError as error:
+                if error is not failure:
+                    live.wait_store_failed(error)
+                raise
             finally:
                 entered.reset(given)
             return result

@@ -1,0 +1,104 @@
+"""Whatever the graph, and wherever its processes die: what was done over all attempts is what an uninterrupted run does,
+nothing that was committed is done again, and ids stay.
+
+What holds after each death is checked by ``Trial``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ..properties.drawing import Features, programs
+from ..properties.profiles import tried
+from ..properties.programs import Program
+from .crashing import Death
+from .trials import Settings, Trial, assert_same_end, in_memory, quietly
+
+PLAIN = Features(
+    ways=("stimulate",),
+    naps=2,
+    gates=0,
+    tough=("",),
+    deeds=(),
+    contexts=False,
+    ears=(),
+    ear_gates=False,
+    pokes=(),
+    ownership=False,
+    arities=False,
+)
+# What is enqueued may arrive at a join before it is due, or after.
+ENQUEUING = replace(PLAIN, deeds=("enqueue",), joins=False)
+# Nothing suspends, so that the order of everything is determined.
+ORDERED = replace(PLAIN, styles=("plain",), naps=0, joins=False, starts=1)
+# What fails, fails for good: a join that has run without what would have been caused runs again with that alone.
+RETRIED = replace(PLAIN, joins=False)
+
+DEATHS = st.builds(Death, st.integers(1, 6), st.sampled_from(("before", "between", "after")))
+SETTINGS = st.builds(
+    Settings,
+    sync=st.sampled_from(("turn", "hop", "end")),
+    volume=st.sampled_from(("full", "frontier")),
+    slow=st.booleans(),
+    deaths=st.lists(DEATHS, min_size=1, max_size=4).map(tuple),
+    insists=st.booleans(),
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def quiet() -> Iterator[None]:
+    with quietly():
+        yield
+
+
+@given(programs(PLAIN), SETTINGS)
+@tried(400)
+def test_the_union_of_all_attempts_is_an_uninterrupted_run(program: Program, settings: Settings) -> None:
+    trial = Trial(program, settings, in_memory())
+    assert_same_end(program, trial, trial())
+
+
+@given(programs(ENQUEUING), SETTINGS)
+@tried(200)
+def test_so_it_is_with_what_handlers_enqueue(program: Program, settings: Settings) -> None:
+    trial = Trial(program, settings, in_memory())
+    assert_same_end(program, trial, trial())
+
+
+@given(programs(PLAIN), SETTINGS)
+@tried(20)
+def test_wherever_the_first_process_dies(program: Program, settings: Settings) -> None:
+    alive = Trial(program, replace(settings, deaths=()), in_memory())
+    alive()
+    for write in range(1, alive.writes[0] + 1):
+        for way in ("before", "between", "after"):
+            trial = Trial(program, replace(settings, deaths=(Death(write, way),)), in_memory())
+            assert_same_end(program, trial, trial())
+
+
+@given(programs(ORDERED), SETTINGS.map(lambda settings: replace(settings, sync="hop", volume="full")))
+@tried(100)
+def test_a_recovered_run_continues_the_order(program: Program, settings: Settings) -> None:
+    alive = Trial(program, replace(settings, deaths=()), in_memory())
+    alive()
+    ((order, _),) = alive.history
+    trial = Trial(program, settings, in_memory())
+    trial()
+    for started, settled in trial.history:
+        left = [key for key in order if key not in settled]
+        assert started == left[: len(started)]
+
+
+@given(programs(RETRIED), SETTINGS)
+@tried(100)
+def test_retried_without_its_faults_it_has_done_what_one_without_faults_does(
+    program: Program, settings: Settings
+) -> None:
+    trial = Trial(program, settings, in_memory())
+    trial()
+    assert_same_end(program, trial, trial.retry(), faulty=False)
