@@ -534,3 +534,23 @@ def test_pages_filters_and_pruning(open_store: OpenStore) -> None:
             assert [run.id for run in (await durable.runs()).items] == ["r6", "r5"]
 
     asyncio.run(main())
+
+
+def test_text_that_no_store_takes_does_not_get_there(open_store: OpenStore) -> None:
+    async def main() -> None:
+        shop = Shop()
+
+        async def fail(who: str, attempt: int) -> None:
+            raise ValueError("a lone \ud800 and a \0")
+
+        shop.on_call = fail
+        async with Durable(shop.cns, open_store()) as durable:
+            for given in ({"run_id": "\ud800"}, {"scope": "a\0b"}, {"tags": ["\0"]}):
+                with pytest.raises(ValueError, match="no store takes"):
+                    await durable.start(shop.order(), **given)  # type: ignore[arg-type]
+            with pytest.raises(StimulationFailed):
+                await (await durable.start(shop.order(), run_id="o1"))
+            (task,) = (await durable.tasks("o1")).items
+            assert task.error == "ValueError: a lone \\ud800 and a \\x00"
+
+    asyncio.run(main())

@@ -281,7 +281,7 @@ class Durable(Record):
         """The run that has this id already."""
         row = await owner.row(new.run_id)
         if not is_same_entry(self._names, row, new):
-            raise RunConflictError(f"run {new.run_id!r} exists and was started with something else: choose another run_id")
+            raise RunConflictError(f"run {new.run_id!r} exists and was started with something else: choose another id")
         return await owner.handle(row)
 
     async def find(self, run_id: str) -> DurableRun:

@@ -10,6 +10,7 @@ from cnstra import CNS, Signal
 
 from .codecs import Codecs
 from .errors import DurableError
+from .errors_as_text import is_storable
 from .graphs import Names
 from .options import dump_options
 from .port import NewRun, RunRow
@@ -50,6 +51,9 @@ def new_run(
         raise TypeError(f"scope must be a str, not {type(scope).__name__}")
     if isinstance(tags, str) or not all(isinstance(tag, str) for tag in tags):
         raise TypeError("tags must be a sequence of str")
+    for what, text in (("run_id", run_id), ("scope", scope), *(("a tag", tag) for tag in tags)):
+        if text is not None and not is_storable(text):
+            raise ValueError(f"{what} has characters that no store takes: NUL or lone surrogates, in {text!r}")
     return NewRun(
         run_id=uuid4().hex if run_id is None else run_id,
         root=uuid4().hex,

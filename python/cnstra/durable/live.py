@@ -10,7 +10,7 @@ from typing import Any, Literal
 from cnstra import Drain, Response, Stimulation, StimulationAborted, StimulationFailed
 
 from .errors import LeaseLostError, RecordedError, StoreError
-from .errors_as_text import describe
+from .errors_as_text import describe, storable
 from .journal import Journal
 from .port import Increment, RunEnd
 from .recording import Recording
@@ -64,6 +64,7 @@ class Live:
         self._ended = ended
         self._unfinished_seen = -1
         self._stop: Exception | None = None
+        self._is_last = False  # whether nothing comes after what was taken last
 
     @property
     def stopped_by(self) -> Exception | None:
@@ -123,12 +124,13 @@ class Live:
             if over:
                 self._finish()
             return None
+        # A run may end while what was taken before is being written.
+        self._is_last = over
         return increment
 
     def written(self, increment: Increment) -> None:
         """It is in the store."""
-        assert self.stimulation is not None
-        if increment.end is not None or (self.stimulation.done() and not self.recording.is_dirty):
+        if self._is_last:
             self._finish()
 
     def refused(self) -> None:
@@ -243,4 +245,4 @@ class Live:
 
 
 def _short(reason: Any) -> str:
-    return describe(reason) if isinstance(reason, BaseException) else str(reason)
+    return describe(reason) if isinstance(reason, BaseException) else storable(str(reason))

@@ -20,6 +20,7 @@ from .errors import (
     StoreUnavailableError,
     UnknownRunError,
 )
+from .errors_as_text import storable
 from .graphs import Names
 from .journal import Journal, Policy
 from .leases import Heartbeat, is_gone, owner_name
@@ -281,7 +282,7 @@ class Owner:
             handle.stimulation.cancel(reason)
             return True
         was = await self.row(run_id)
-        await patiently(lambda: self._store.request_cancel(run_id, reason))
+        await patiently(lambda: self._store.request_cancel(run_id, storable(reason)))
         return was.status in ("running", "scheduled")
 
     async def row(self, run_id: str) -> RunRow:

@@ -128,10 +128,6 @@ class Recording:
         self._next_advance = 0.0
 
     @property
-    def is_dirty(self) -> bool:
-        return bool(self._dirty)
-
-    @property
     def backlog(self) -> int:
         """How many activations have changed since the last commit was begun."""
         return len(self._dirty)
