@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .conftest import Block, Page
 
 _OPTIONS = doctest.ELLIPSIS
-_LANGUAGES = {"python", "pycon", "text", "console", "json", "toml", "mermaid", "dot", ""}
+_LANGUAGES = {"python", "pycon", "text", "console", "json", "toml", "sql", "mermaid", "dot", ""}
 
 
 @contextlib.contextmanager
