@@ -39,16 +39,20 @@ def run_in_terminal(
     *,
     columns: int = 80,
     env: dict[str, str] | None = None,
-    when: Callable[[str], int | None] = lambda output: None,
+    rows: int = 40,
+    cwd: object = None,
+    when: Callable[[str], int | str | None] = lambda output: None,
     timeout: float = 100,
 ) -> Session:
     """Run ``cnstra`` in a pseudo-terminal.
 
     Args:
         arguments: of the command line.
-        columns: the width of the terminal.
+        columns, rows: the size of the terminal.
         env: changes of the environment.
-        when: is shown the output so far, again and again; a signal number that it returns is sent to the program.
+        cwd: the current folder.
+        when: is shown the output so far, again and again; a signal number that it returns is sent to the program, and
+            text is typed.
         timeout: seconds.
     """
     import fcntl
@@ -56,7 +60,7 @@ def run_in_terminal(
     import termios
 
     master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES", "NO_COLOR")}
     process = subprocess.Popen(
         [sys.executable, "-m", "cnstra", *map(str, arguments)],
@@ -64,6 +68,7 @@ def run_in_terminal(
         stdout=slave,
         stderr=slave,
         env=environment | {"TERM": "xterm-256color"} | (env or {}),
+        cwd=None if cwd is None else str(cwd),
         start_new_session=True,
     )
     os.close(slave)
@@ -79,9 +84,11 @@ def run_in_terminal(
                 if not piece:
                     break
                 output += piece
-            number = when(output.decode("utf-8", "replace"))
-            if number is not None:
-                process.send_signal(number)
+            answer = when(output.decode("utf-8", "replace"))
+            if isinstance(answer, str):
+                os.write(master, answer.encode())
+            elif answer is not None:
+                process.send_signal(answer)
         status = process.wait(timeout=max(0.1, deadline - time.monotonic()))
     finally:
         if process.poll() is None:

@@ -45,6 +45,7 @@ SETTINGS = st.builds(
     sync=st.sampled_from(("turn", "hop", "end")),
     volume=st.sampled_from(("full", "frontier")),
     slow=st.booleans(),
+    interval=st.sampled_from((0.0, 1000.0)),
     deaths=st.lists(DEATHS, min_size=1, max_size=4).map(tuple),
     insists=st.booleans(),
 )

@@ -37,6 +37,8 @@ class Settings:
     volume: Literal["full", "frontier"] = "full"
     slow: bool = False
     deaths: tuple[Death, ...] = ()
+    # Seconds in which turns share a commit: none, or more than a trial takes.
+    interval: float = 0.0
     # Whether a new process starts its runs again before it recovers, as a client does that repeats its request.
     insists: bool = False
 
@@ -126,7 +128,12 @@ class Trial:
         kind = SlowMortalStore if self.settings.slow else MortalStore
         store = kind(self._inner, death, on_write=self._on_write)
         self.writes.append(0)
-        async with Durable(self.player.cns, store, sync=self.settings.sync, volume=self.settings.volume) as durable:
+        kind_of_run: Any = {
+            "sync": self.settings.sync,
+            "volume": self.settings.volume,
+            "commit_interval": self.settings.interval,
+        }
+        async with Durable(self.player.cns, store, **kind_of_run) as durable:
             try:
                 runs = [] if self.settings.insists else await durable.recover()
                 for number, start in enumerate(self.program.starts):

@@ -1,11 +1,23 @@
-"""The command line: ``cnstra demo orders``, ``cnstra graph``, ``cnstra info``.
+"""The command line: ``cnstra runs``, ``cnstra graph``, ``cnstra info``, ``cnstra demo orders``.
 
 What it is made of:
 
-    app            the commands, their options and their help
-    drawing        finds a CNS by ``MODULE:CNS`` and draws it
+    app, runs      the commands, their options and their help
+    drawing        draws a CNS
     orders         runs the orders demo in a terminal
-    interrupts     turns the first Ctrl-C into a request and the second into an interrupt
+
+For ``cnstra runs``, which needs the extra ``cnstra[durable]``:
+
+    runs_list, runs_show, runs_watch    what a store has, as it is and as it changes
+    runs_going, runs_changing    retry, clone and recover; cancel and prune
+    filters, stores, runnables    which runs, in which store, of which graph
+    runs_tables, waterfall, runs_json    runs and their tasks for people, and for programs
+    showing, times    colours, marks, text of others; points in time and lengths of time
+
+And under all of it:
+
+    finding        finds things by ``MODULE:NAME``
+    interrupts, stopping    the first Ctrl-C asks for a stop, the second insists; the same for coroutines
     output         standard output, and what may be wrong with it
     problems       the error that is one line and an exit status
 

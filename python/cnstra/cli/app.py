@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,16 +15,24 @@ import cnstra
 from .drawing import Format
 from .output import Terminal, discard_output, ensure_output, write
 from .problems import CommandError
+from .runs import runs
 
 __all__ = ["run"]
 
+# What durable runs need, and stores in PostgreSQL.
+_EXTRAS = ("msgspec", "psycopg", "psycopg_pool")
+
+# Of a URL in the wrong place, which an error repeats.
+_PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):\S*@")
+
 app = App(
     name="cnstra",
-    help="Tools for graphs of neurons: draw one, run the demo, see what is installed.",
+    help="Tools for graphs of neurons: draw one, look after its durable runs, run the demo, see what is installed.",
     version=f"cnstra {cnstra.__version__}",
 )
 demo = App(name="demo", help="Run a small but real application that is built on cnstra.")
 app.command(demo)
+app.command(runs)
 
 
 @demo.command
@@ -33,9 +42,11 @@ def orders(
     data: Annotated[Path | None, Parameter(name="--data", negative="")] = None,
     fresh: Annotated[bool, Parameter(negative="")] = False,
     strict: Annotated[bool, Parameter(negative="")] = False,
-    batch: Annotated[int, Parameter(validator=validators.Number(gte=1, lte=100_000))] = 1000,
+    batch: Annotated[int | None, Parameter(validator=validators.Number(gte=1, lte=100_000))] = None,
+    durable: Annotated[bool, Parameter(negative="")] = False,
+    store: Annotated[str | None, Parameter(name="--store", negative="")] = None,
 ) -> int:
-    """Place the orders of a file by a CQRS application on two SQLite stores.
+    """Place the orders of a file by a CQRS application on two SQLite stores, or by durable runs.
 
     Ctrl-C stops after the batch that is going on, and both stores are consistent then; so they are after a crash.
 
@@ -52,11 +63,22 @@ def orders(
     strict
         Stop at a malformed line instead of skipping it.
     batch
-        How many orders are committed together, 1 to 100,000.
+        How many orders are committed together, 1 to 100,000; by default 1,000, and 100 with --durable.
+    durable
+        Make every batch a durable run, whose every step is one transaction with what it writes. The folder then has one
+        file, runs.db.
+    store
+        With --durable, the URL of a store instead of that file, as postgresql://user@host/database.
     """
+    if durable:
+        from .durable_orders import run_durable_orders
+
+        return run_durable_orders(orders, data, store, fresh=fresh, strict=strict, batch=batch or 100)
+    if store is not None:
+        raise CommandError("--store is for --durable", status=2)
     from .orders import run_orders
 
-    return run_orders(orders, data, fresh=fresh, strict=strict, batch=batch)
+    return run_orders(orders, data, fresh=fresh, strict=strict, batch=batch or 1000)
 
 
 @app.command
@@ -114,6 +136,11 @@ def run(arguments: Sequence[str]) -> int:
         return _fail(str(error), 2)
     except CommandError as error:
         return _fail(str(error), error.status)
+    except ModuleNotFoundError as error:
+        if error.name not in _EXTRAS:
+            raise
+        # The package that needs it says which extra that is.
+        return _fail(str(error), 1)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
@@ -124,5 +151,6 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    sys.stderr.write(f"cnstra: error: {' '.join(message.split())}\n")
+    line = _PASSWORD.sub(r"\1@", " ".join(message.split()))
+    sys.stderr.write(f"cnstra: error: {line}\n")
     return status

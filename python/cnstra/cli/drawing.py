@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-import sys
 from pathlib import Path
 from typing import Any, Literal
 
 from cnstra import CNS
 
+from .finding import find, in_words, suggestion
 from .problems import CommandError
 
 __all__ = ["Format", "draw", "find_cns", "save"]
@@ -25,57 +25,15 @@ def find_cns(target: str) -> CNS:
     Raises:
         CommandError: no such module, no such name in it, or something else than a CNS under it.
     """
-    module_name, colon, path = target.partition(":")
-    if not colon or not module_name or not path:
-        raise CommandError(f"{target!r} does not name a CNS: write MODULE:CNS, like cnstra.demo.orders:cns", status=2)
-    found: Any = _import(module_name)
-    for done, name in enumerate(path.split(".")):
-        try:
-            found = getattr(found, name)
-        except AttributeError:
-            holder = ".".join((module_name, *path.split(".")[:done]))
-            raise CommandError(f"{holder} has no {name!r}{_suggestion(found)}") from None
+    found = find(target, "a CNS", _is_cns)
     if not isinstance(found, CNS):
-        raise CommandError(f"{target} is no CNS but {_kind(found)}{_suggestion(importlib.import_module(module_name))}")
+        module = importlib.import_module(target.partition(":")[0])
+        raise CommandError(f"{target} is no CNS but {in_words(found)}{suggestion(module, _is_cns)}")
     return found
 
 
-def _import(name: str) -> Any:
-    # A console script, unlike python -m, does not look into the current folder.
-    here = str(Path.cwd())
-    if here not in sys.path and "" not in sys.path:
-        sys.path.insert(0, here)
-    try:
-        return importlib.import_module(name)
-    except ModuleNotFoundError as error:
-        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
-            raise CommandError(f"there is no module {error.name!r} to import") from error
-        raise CommandError(f"importing {name} failed: {error}") from error
-    except (TypeError, ValueError) as error:
-        if name.startswith("."):
-            raise CommandError(f"{name!r} is relative: give the module's full name", status=2) from error
-        raise CommandError(f"importing {name} failed: {type(error).__name__}: {_one_line(error)}") from error
-    except (Exception, SystemExit) as error:
-        raise CommandError(f"importing {name} failed: {type(error).__name__}: {_one_line(error)}") from error
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
-
-
-def _kind(found: object) -> str:
-    kind = type(found).__name__
-    return f"{'an' if kind[0].lower() in 'aeiou' else 'a'} {kind}"
-
-
-def _suggestion(module: object) -> str:
-    """The graphs that are there, for somebody who has mistaken the name."""
-    graphs = sorted(name for name, value in vars(module).items() if isinstance(value, CNS)) if _has_vars(module) else []
-    return f"; it has {', '.join(graphs)}" if graphs else ""
-
-
-def _has_vars(thing: object) -> bool:
-    return hasattr(thing, "__dict__")
+def _is_cns(value: Any) -> bool:
+    return isinstance(value, CNS)
 
 
 def draw(cns: CNS, form: Format) -> str:

@@ -18,14 +18,18 @@ class Interrupts:
     program is: for somebody who does not want to wait for the end of a batch. Handlers belong to the main thread; in
     another one this does nothing.
 
+    Args:
+        asked: called at the first signal, wherever the program is then, as a handler of signals is.
+
     Example:
         >>> with Interrupts() as interrupts:
         ...     interrupts.received is None
         True
     """
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Callable[[], object] | None = None) -> None:
         self.received: int | None = None
+        self._asked = asked
         self._before: list[tuple[int, Callable[[int, FrameType | None], Any] | int | None]] = []
 
     def __enter__(self) -> Self:
@@ -46,3 +50,5 @@ class Interrupts:
         if self.received is not None:
             raise KeyboardInterrupt
         self.received = number
+        if self._asked is not None:
+            self._asked()

@@ -24,7 +24,7 @@ from .interrupts import Interrupts
 from .output import Terminal
 from .problems import CommandError
 
-__all__ = ["run_orders"]
+__all__ = ["next_step", "packaged_orders", "run_orders"]
 
 
 def run_orders(orders: Path | None, data: Path | None, *, fresh: bool, strict: bool, batch: int) -> int:
@@ -44,10 +44,7 @@ def run_orders(orders: Path | None, data: Path | None, *, fresh: bool, strict: b
         CommandError: the file or the stores cannot be used, or the stores differ.
     """
     with ExitStack() as stack:
-        if orders is None:
-            packaged = resources.files("cnstra.demo") / "cdnow_orders.csv.gz"
-            orders = stack.enter_context(resources.as_file(packaged))
-        source = OrderFile(orders)
+        source = OrderFile(packaged_orders(stack) if orders is None else orders)
         try:
             total = source.count_lines()
             folder = data or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="cnstra-orders-")))
@@ -85,12 +82,12 @@ async def _run(
     except MalformedLineError as error:
         mend = "" if data is None else "mend the line and "
         standing = _standing(stores, monitor.line, total)
-        raise CommandError(f"{error}; {standing}{_next_step(data, mend)}") from error
+        raise CommandError(f"{error}; {standing}{next_step(data, mend)}") from error
     except KeyboardInterrupt:
         outcome = Outcome(stopped=True, line=monitor.line)
     if outcome.stopped:
         number = interrupts.received or 2
-        sys.stderr.write(f"Interrupted: {_standing(stores, monitor.line, total)}{_next_step(data)}.\n")
+        sys.stderr.write(f"Interrupted: {_standing(stores, monitor.line, total)}{next_step(data)}.\n")
         return 128 + number
     summary = await summarize(cns, stores)
     print_report(Terminal(highlight=False), summary, outcome, engine=cnstra.engine)
@@ -106,7 +103,18 @@ def _standing(stores: Stores, line: int, total: int | None) -> str:
     return f"{line - 1:,}{of} lines done, {counted(sums.orders, 'order')} for {dollars(sums.revenue)} in both stores"
 
 
-def _next_step(data: Path | None, first: str = "") -> str:
-    if data is None:
+def packaged_orders(stack: ExitStack) -> Path:
+    """The file that comes with the package, there until the stack is left."""
+    return stack.enter_context(resources.as_file(resources.files("cnstra.demo") / "cdnow_orders.csv.gz"))
+
+
+def next_step(kept: object, first: str = "") -> str:
+    """What to do next, for the end of a message.
+
+    Args:
+        kept: where the stores are; None if they are gone with the program.
+        first: what has to be done before.
+    """
+    if kept is None:
         return ", which were temporary (--data DIR keeps them)"
     return f"; {first}run the same command again to go on"

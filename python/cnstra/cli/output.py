@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, TextIO
 
 from rich.console import Console
 
 from .problems import CommandError
 
-__all__ = ["Terminal", "discard_output", "ensure_output", "write", "writing"]
+__all__ = ["Terminal", "discard_output", "ensure_output", "guests_elsewhere", "standard_output", "write", "writing"]
+
+# Where standard output goes while ``sys.stdout`` is lent to a user's program.
+_own: list[TextIO] = []
 
 
 class Terminal(Console):
@@ -38,7 +41,7 @@ def writing() -> Generator[None, None, None]:
     """
     try:
         yield
-        sys.stdout.flush()
+        standard_output().flush()
     except BrokenPipeError:
         raise
     except OSError as error:
@@ -53,7 +56,24 @@ def write(text: str) -> None:
         BrokenPipeError, CommandError: see ``writing``.
     """
     with writing():
-        sys.stdout.write(text)
+        standard_output().write(text)
+
+
+def standard_output() -> TextIO:
+    """Where ``write`` writes, also while ``sys.stdout`` is something else."""
+    return _own[-1] if _own else sys.stdout
+
+
+@contextmanager
+def guests_elsewhere() -> Generator[None]:
+    """What a user's program prints inside goes to standard error: it is no part of what the command says, and does not
+    fail if whoever reads that has gone."""
+    _own.append(standard_output())
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _own.pop()
 
 
 def ensure_output() -> None:
@@ -66,5 +86,5 @@ def ensure_output() -> None:
 def discard_output() -> None:
     """Nothing more can be written: what is still buffered must not be tried once more at exit."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    os.dup2(nowhere, standard_output().fileno())
     os.close(nowhere)

@@ -11,4 +11,10 @@ Read it in this order:
     job            the run: catch up, then place one batch after the other
     figures        money and counts as people write them
     report         what a person sees of it in a terminal; the only module here that needs ``rich``
+
+And the same as durable runs, ``cnstra demo orders --durable``, which needs the extra ``cnstra[durable]``:
+
+    durable_orders    the graph: every handler is a transaction in the database of the runs
+    ledger            the tables in it, what is written to them, and their sums
+    durable_job       the run: continue what an earlier process has left, then a run for each batch
 """

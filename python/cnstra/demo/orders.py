@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any, Never
 
 from cnstra import CNS, Axon, Collateral, Context, Signal, collateral, neuron_factory
@@ -38,6 +39,7 @@ __all__ = [
     "get_revenue",
     "keep_bookmark",
     "monthly_revenue_updated",
+    "objection",
     "order_placed",
     "order_rejected",
     "place_order",
@@ -105,7 +107,7 @@ revenue_found = answers.axon.revenue_found
 def place(command: PlaceOrder, axon: OrderAxon, ctx: Ctx) -> Signal[OrderPlaced] | Signal[OrderRejected]:
     """Validate an order and write it down; the event follows from what is written."""
     stores = ctx.shared
-    reason = objection(command, stores)
+    reason = objection(command, stores.today)
     position = stores.write.place(command) if reason is None else None
     if position is None:
         reason = reason or f"order {command.order_id} has been placed already"
@@ -118,7 +120,7 @@ def place(command: PlaceOrder, axon: OrderAxon, ctx: Ctx) -> Signal[OrderPlaced]
     )
 
 
-def objection(command: PlaceOrder, stores: Stores) -> str | None:
+def objection(command: PlaceOrder, today: date) -> str | None:
     """Why an order cannot be placed, or None."""
     if command.customer_id < 1:
         return f"there is no customer {command.customer_id}: customers are numbered from 1"
@@ -126,7 +128,7 @@ def objection(command: PlaceOrder, stores: Stores) -> str | None:
         return f"a quantity of {command.quantity} is no order: it takes at least 1"
     if command.amount < 0:
         return "the amount is negative"
-    if command.placed_on > stores.today:
+    if command.placed_on > today:
         return f"{command.placed_on} is in the future"
     return None
 

@@ -76,6 +76,11 @@ class Monitor:
         """The read store has been brought up to date."""
         self._say(f"The read store lacked {counted(orders, 'order')} of the write store, and has caught up.")
 
+    def recovered(self, batches: int) -> None:
+        """Durable batches that an earlier process had begun are finished."""
+        which = "1 batch" if batches == 1 else f"{batches:,} batches"
+        self._say(f"Recovered {which} that an earlier run had begun.")
+
     def resumed(self, line: int) -> None:
         """An earlier run had got to this line."""
         self.line = line
@@ -98,7 +103,15 @@ class Monitor:
         self._progress.update(self._task, completed=line - 1, rate=rate)
 
 
-def print_report(console: Console, summary: Summary, outcome: Outcome, *, engine: str) -> None:
+def print_report(
+    console: Console,
+    summary: Summary,
+    outcome: Outcome,
+    *,
+    engine: str,
+    title: str = "Both stores, side by side",
+    source: str = "Write store",
+) -> None:
     """Print what the stores hold, and what the run did.
 
     Args:
@@ -106,6 +119,8 @@ def print_report(console: Console, summary: Summary, outcome: Outcome, *, engine
         summary: of the stores.
         outcome: of the run.
         engine: the name of the engine that did it.
+        title: of the table that compares what was written with the read models.
+        source: what the read models are made of.
     """
     narrow = console.width < NARROW
     if summary.best.customers:
@@ -116,8 +131,8 @@ def print_report(console: Console, summary: Summary, outcome: Outcome, *, engine
         _title(console, "Revenue by month")
         console.print(_chart(console, summary.months.months))
         console.print()
-    _title(console, "Both stores, side by side")
-    for table in _totals(summary, narrow):
+    _title(console, title)
+    for table in _totals(summary, source, narrow):
         console.print(table)
     if summary.rejected or summary.malformed:
         rejected, malformed = counted(summary.rejected, "order"), counted(summary.malformed, "malformed line")
@@ -199,9 +214,9 @@ def _chart(console: Console, months: tuple[MonthlyRevenue, ...]) -> Table:
     return chart
 
 
-def _totals(summary: Summary, narrow: bool) -> list[Table]:
+def _totals(summary: Summary, source: str, narrow: bool) -> list[Table]:
     stores = {
-        "Write store": summary.written,
+        source: summary.written,
         "Customer totals": summary.by_customer,
         "Monthly revenue": summary.by_month,
     }

@@ -91,11 +91,14 @@ class OrderFile:
             raise _problem(self.path, error) from error
         return max(0, newlines + (last != b"\n") - 1)
 
-    def open(self, *, after: Bookmark | None = None) -> Reading:
+    def open(
+        self, *, after: Bookmark | None = None, remedy: str = "use another folder, or --fresh to begin anew"
+    ) -> Reading:
         """Open the file for one pass, which begins after the header.
 
         Args:
             after: begin where an earlier run stopped instead.
+            remedy: what to do if that was in another file, for the message.
 
         Raises:
             SourceError: also when the bookmark is from another file.
@@ -107,7 +110,7 @@ class OrderFile:
         try:
             reading.check_header()
             if after is not None:
-                reading.skip_to(after)
+                reading.skip_to(after, remedy)
         except BaseException:
             reading.close()
             raise
@@ -194,7 +197,7 @@ class Reading:
         if text.removeprefix(b"\xef\xbb\xbf") != HEADER:
             raise SourceError(f"{self._name} is no file of orders: its first line must be {wanted}, not {_show(text)}")
 
-    def skip_to(self, bookmark: Bookmark) -> None:
+    def skip_to(self, bookmark: Bookmark, remedy: str) -> None:
         """Read on to a bookmark, and make sure that it was put into this file.
 
         Raises:
@@ -204,12 +207,12 @@ class Reading:
             if self._next() is None:
                 raise SourceError(
                     f"the stores hold the orders of {bookmark.line} lines, but {self._name} has only {self._line}: "
-                    f"use another folder, or --fresh to begin anew"
+                    f"{remedy}"
                 )
         if self._digest.hexdigest() != bookmark.digest:
             raise SourceError(
                 f"the stores hold the orders of another file: the first {bookmark.line} lines of {self._name} are not "
-                f"those that were read: use another folder, or --fresh to begin anew"
+                f"those that were read: {remedy}"
             )
         self._malformed = bookmark.malformed
 
