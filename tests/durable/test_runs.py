@@ -492,7 +492,7 @@ def test_recovery_continues_what_it_can_and_names_the_rest(open_store: OpenStore
             with pytest.raises(GraphChangedError) as changed:
                 await durable.recover()
             assert changed.value.missing == {"o1": ("neuron 'books'",)}
-            run = await durable.find("o2")
+            (run,) = changed.value.recovered
             await run
             assert ((await durable.run("o1")).status, (await durable.run("o2")).status) == ("running", "completed")
             assert (await durable.run("o1")).attempt == 1

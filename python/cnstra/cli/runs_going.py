@@ -140,23 +140,7 @@ async def _recover(durable: Durable) -> tuple[list[DurableRun], str]:
     try:
         return await durable.recover(), ""
     except GraphChangedError as error:
-        return await _going_on(durable, error), str(error)
-
-
-async def _going_on(durable: Durable, error: GraphChangedError) -> list[DurableRun]:
-    """Those that were taken over beside others that could not be: the error does not have them."""
-    handles: list[DurableRun] = []
-    cursor: str | None = None
-    while True:
-        page = await durable.runs(status="running", cursor=cursor, limit=1000)
-        for run in page.items:
-            if run.id not in error.missing:
-                handle = await durable.find(run.id)
-                if handle.stimulation is not None:
-                    handles.append(handle)
-        cursor = page.cursor
-        if cursor is None:
-            return handles
+        return list(error.recovered), str(error)
 
 
 class _Reporter:

@@ -59,7 +59,7 @@ def open_record(url: str | None, app: str | None) -> tuple[Store, Record]:
         store = open_store(url)
         return store, Record(store)
     durable = durable_for(url, app)
-    return durable._store, durable
+    return durable.store, durable
 
 
 def durable_for(url: str | None, app: str) -> Durable:
@@ -77,7 +77,7 @@ def durable_for(url: str | None, app: str) -> Durable:
     if url is not None:
         raise CommandError(f"{app} is a Durable, which has a store of its own: leave --store out", status=2)
     with _in_one_line():
-        _must_exist(found._store)
+        _must_exist(found.store)
     return found
 
 

@@ -42,12 +42,13 @@ from .errors import (
 )
 from .port import Store
 from .reading import Record
-from .records import Attempt, Page, Run, Task
+from .records import Attempt, AttemptStatus, Page, Run, RunStatus, Task, TaskStatus
 from .runs import DurableRun
 
 __all__ = [
     "Activation",
     "Attempt",
+    "AttemptStatus",
     "Codec",
     "CodecError",
     "Durable",
@@ -62,6 +63,7 @@ __all__ = [
     "Run",
     "RunConflictError",
     "RunStateError",
+    "RunStatus",
     "SchemaTooNewError",
     "Store",
     "StoreBusyError",
@@ -70,6 +72,7 @@ __all__ = [
     "StoreUnavailableError",
     "StoreUrlError",
     "Task",
+    "TaskStatus",
     "UnknownRunError",
     "current_activation",
     "current_transaction",

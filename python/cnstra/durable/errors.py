@@ -19,9 +19,13 @@ DurableError
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from cnstra import CnstraError
+
+if TYPE_CHECKING:
+    from .runs import DurableRun
 
 __all__ = [
     "CodecError",
@@ -95,10 +99,12 @@ class GraphChangedError(DurableError):
 
     Attributes:
         missing: what is missing by run id, each as words, like ``neuron 'billing'``.
+        recovered: of ``recover()``, the runs that do go on: handles like those that it returns.
     """
 
-    def __init__(self, missing: dict[str, Sequence[str]]) -> None:
+    def __init__(self, missing: Mapping[str, Sequence[str]], recovered: Sequence[DurableRun] = ()) -> None:
         self.missing = {run: tuple(names) for run, names in missing.items()}
+        self.recovered = tuple(recovered)
         runs = "; ".join(f"run {run!r} needs {', '.join(names)}" for run, names in self.missing.items())
         super().__init__(
             f"the graph has changed: {runs}; if something was renamed give Durable(..., aliases={{'old': 'new'}}), "

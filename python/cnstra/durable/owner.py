@@ -36,7 +36,8 @@ __all__ = ["Owner"]
 _log = logging.getLogger("cnstra.durable")
 
 _PAGE = 500  # runs that are looked at, and taken over, at a time
-_AGAIN = 0.5  # seconds between two looks at a store that was away, which may have room for small things and none for more
+# Seconds between two looks at a store that was away: it may have room for small things, and none for more.
+_AGAIN = 0.5
 
 
 class Owner:
@@ -191,7 +192,7 @@ class Owner:
                     if run is not None:
                         taken.append(run)
         if missing:
-            raise GraphChangedError(missing)
+            raise GraphChangedError(missing, taken)
         return taken
 
     async def recover_again(self, every: float) -> None:

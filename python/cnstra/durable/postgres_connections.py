@@ -25,24 +25,20 @@ __all__ = ["BlockingConnections", "Connections", "ask", "ask_blocking"]
 Rows = list[tuple[Any, ...]]
 
 
-async def ask(
-    connection: psycopg.AsyncConnection[Any], statement: bytes, values: Sequence[Any], *, prepare: bool = True
-) -> Rows:
+async def ask(connection: psycopg.AsyncConnection[Any], statement: bytes, values: Sequence[Any]) -> Rows:
     """Execute a statement with ``$1`` in it, and return what it gives; psycopg's errors get out.
 
     Cost: a round trip. Prepared once on each connection.
     """
     cursor = psycopg.AsyncRawCursor(connection, row_factory=tuple_row)
-    await cursor.execute(statement, values, prepare=prepare, binary=True)
+    await cursor.execute(statement, values, prepare=True, binary=True)
     return await cursor.fetchall()
 
 
-def ask_blocking(
-    connection: psycopg.Connection[Any], statement: bytes, values: Sequence[Any], *, prepare: bool = True
-) -> Rows:
+def ask_blocking(connection: psycopg.Connection[Any], statement: bytes, values: Sequence[Any]) -> Rows:
     """The same, in a thread that may wait."""
     cursor = psycopg.RawCursor(connection, row_factory=tuple_row)
-    cursor.execute(statement, values, prepare=prepare, binary=True)
+    cursor.execute(statement, values, prepare=True, binary=True)
     return cursor.fetchall()
 
 

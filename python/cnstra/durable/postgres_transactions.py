@@ -109,7 +109,7 @@ class Transaction:
         """
         _check(self.connection)
         try:
-            found = await ask(self.connection, *self._commit.of([increment]), prepare=False)
+            found = await ask(self.connection, *self._commit.of([increment]))
         except psycopg.Error as error:
             raise _problem(self._url, error) from error
         if not found:
@@ -183,7 +183,7 @@ class BlockingTransaction:
         """As of ``Transaction``."""
         _check(self.connection)
         try:
-            found = ask_blocking(self.connection, *self._commit.of([increment]), prepare=False)
+            found = ask_blocking(self.connection, *self._commit.of([increment]))
         except psycopg.Error as error:
             raise _problem(self._url, error) from error
         if not found:

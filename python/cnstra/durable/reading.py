@@ -39,6 +39,11 @@ class Record:
         self._store = store
         self._codecs = codecs
 
+    @property
+    def store(self) -> Store:
+        """The store that it reads."""
+        return self._store
+
     async def run(self, run_id: str) -> Run:
         """One run.
 
