@@ -554,3 +554,42 @@ def test_text_that_no_store_takes_does_not_get_there(open_store: OpenStore) -> N
             assert task.error == "ValueError: a lone \\ud800 and a \\x00"
 
     asyncio.run(main())
+
+
+def test_who_insists_gets_out(open_store: OpenStore) -> None:
+    async def main() -> None:
+        shop, begun = Shop(), asyncio.Event()
+
+        async def stay(who: str, attempt: int) -> None:
+            while attempt == 1:
+                begun.set()
+                try:
+                    await asyncio.sleep(30)
+                except asyncio.CancelledError:
+                    if insisted:
+                        raise
+
+        async def service() -> None:
+            async with Durable(shop.cns, open_store(), lease=0.2) as durable:
+                await (await durable.start(shop.order(), run_id="o1"))
+
+        insisted = False
+        shop.on_call = stay
+        task = asyncio.create_task(service())
+        await begun.wait()
+        for _ in range(3):
+            assert not task.done()
+            task.cancel()
+            await asyncio.sleep(0.05)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        insisted = True
+        for one in asyncio.all_tasks() - {asyncio.current_task()}:
+            one.cancel()
+        await asyncio.sleep(0.3)
+        async with Durable(shop.cns, open_store()) as durable:
+            (run,) = await durable.recover()
+            await run
+        assert shop.done() == ALL
+
+    asyncio.run(main())

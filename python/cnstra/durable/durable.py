@@ -19,7 +19,7 @@ from .journal import Policy
 from .live import Sync
 from .options import load_options
 from .owner import Owner
-from .patience import patiently
+from .patience import patiently, see_through
 from .port import NewRun, Store
 from .reading import Record, as_seconds
 from .recording import Volume
@@ -157,16 +157,9 @@ class Durable(Record):
             if kind is None:
                 await owner.all_ended()
         finally:
-            # Whatever goes on now is left to others, and nothing may keep this from telling the store so.
-            closing = asyncio.ensure_future(self._close(owner))
-            cancelled = False
-            while not closing.done():
-                try:
-                    await asyncio.wait([closing])
-                except asyncio.CancelledError:
-                    cancelled = True
-            closing.result()
-            if cancelled and kind is None:
+            # Whatever goes on now is left to others, and a cancellation does not keep this from telling the store so.
+            was_cancelled = await see_through(self._close(owner))
+            if was_cancelled and kind is None:
                 raise asyncio.CancelledError
 
     async def _close(self, owner: Owner) -> None:

@@ -7,6 +7,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,6 +35,7 @@ def is_gone(owner: str) -> bool:
     return parts[4] != "-" and start != parts[4]
 
 
+@cache
 def _here() -> tuple[str, str, str]:
     """This machine since it was booted, and which process numbers count on it: containers have their own."""
     try:
@@ -91,6 +93,10 @@ class Heartbeat:
                 failing = False
                 if beat.cancels:
                     self._cancelled(beat.cancels)
+
+    def stop_soon(self) -> None:
+        """Let the lease run out; at most one beat that has begun is still made."""
+        self._stopped.set()
 
     def stop(self) -> None:
         """Let the lease run out; returns when the thread has ended. May take as long as the store takes for a beat."""

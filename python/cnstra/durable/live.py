@@ -35,7 +35,8 @@ class Live:
         journal: who writes it.
         sync: when: after each turn, before anything is caused, or at its end.
         transactional: names of the neurons whose activations may start only when their cause is committed.
-        failed: what failed in earlier attempts, so that this one cannot end better.
+        failed: what failed in earlier attempts, so that this one cannot end better; what the engine does not hear of
+            is added.
         ended: called with this when nothing more comes of it here.
     """
 
@@ -45,7 +46,7 @@ class Live:
         journal: Journal,
         sync: Sync,
         transactional: Collection[str],
-        failed: list[RecordedError],
+        failed: list[Exception],
         ended: Callable[[Live], object],
     ) -> None:
         self.key = recording.key
@@ -103,8 +104,9 @@ class Live:
             self.recording.reconcile(stimulation.activation_tasks)
             # In a run that is being aborted the two differ for good; to look again is of use only if something changes.
             self._unfinished_seen = drain.queue_length
-        # With nothing left to do the run is most likely over, and somebody awaits that.
-        self._journal.ask(self, is_urgent=not drain.queue_length)
+        # With nothing active the run is most likely over, and somebody awaits that. What is pending then may be what an
+        # abort has left undone.
+        self._journal.ask(self, is_urgent=not drain.active_activations)
 
     # -- the journal's side
 
@@ -118,6 +120,7 @@ class Live:
             return None
         if self._sync == "end" and not over and not self._journal.is_waited_for(self):
             return None
+        self._failed += self.recording.contexts.settle()
         end = self._end() if over else None
         increment = self.recording.take(end)
         if increment.is_empty:

@@ -113,12 +113,17 @@ class Owner:
 
     async def leave(self) -> None:
         """Let go of what goes on, with what has been done written, and tell the store that these runs are nobody's."""
-        for task in self._waiting.values():
-            task.cancel()
-        for live in list(self._live.values()):
-            live.release()
-        await self.all_ended()
-        await self._journal.settled()
+        try:
+            for task in self._waiting.values():
+                task.cancel()
+            for live in list(self._live.values()):
+                live.release()
+            await self.all_ended()
+            await self._journal.settled()
+        finally:
+            if self._heartbeat is not None:
+                # Also for one who does not wait for the rest: with nobody to renew it, the lease runs out.
+                self._heartbeat.stop_soon()
         if self._heartbeat is not None:
             await asyncio.to_thread(self._heartbeat.stop)
         try:
@@ -247,7 +252,7 @@ class Owner:
         """Run what was claimed: from its entry, or from a frontier."""
         options = load_options(self._codecs, self._cns, claim.run_id, claim.options)
         recording = Recording(claim, self._codecs, self._volume, self._names.original)
-        failed: list[RecordedError] = []
+        failed: list[Exception] = []
         tasks: list[ActivationTask] = []
         if frontier is not None:
             left = self._names.tasks(claim.run_id, claim.entry, frontier)

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from .errors import StoreBusyError
 
-__all__ = ["Pauses", "now", "patiently"]
+__all__ = ["Pauses", "now", "patiently", "see_through"]
 
 T = TypeVar("T")
 
@@ -46,6 +46,24 @@ async def patiently(call: Callable[[], Awaitable[T]], limit: float = 30.0) -> T:
             if pauses.is_over:
                 raise
         await asyncio.sleep(next(pauses))
+
+
+async def see_through(coroutine: Coroutine[Any, Any, Any]) -> bool:
+    """Await something to its end although somebody cancels the waiting; tells whether somebody did.
+
+    Who insists, and cancels again, cancels it.
+    """
+    task, cancels = asyncio.ensure_future(coroutine), 0
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError:
+            cancels += 1
+            if cancels > 1:
+                task.cancel()
+    if not task.cancelled():
+        task.result()
+    return cancels > 0
 
 
 def now(coroutine: Coroutine[Any, Any, T]) -> T:

@@ -29,6 +29,19 @@ from .sqlite_savepoints import BEGIN, COMMIT, Savepoint, Savepoints
 __all__ = ["SqliteStore"]
 
 
+# Seconds that a heartbeat waits for a commit that renews its lease.
+_PATIENCE = 0.1
+
+
+class _Overdue:
+    """A lease that is to be renewed."""
+
+    def __init__(self, owner: str, lease: float) -> None:
+        self.owner = owner
+        self.lease = lease
+        self.is_done = threading.Event()
+
+
 class SqliteStore(Store):
     """Runs in a SQLite file; made by ``Store.open``.
 
@@ -61,6 +74,8 @@ class SqliteStore(Store):
         self._beside: sqlite3.Connection | None = None
         self._identity: tuple[int, int] | None = None
         self._lock = threading.Lock()
+        # What the heartbeat wants of the next commit.
+        self._overdue: _Overdue | None = None
 
     @property
     def url(self) -> str:
@@ -146,7 +161,7 @@ class SqliteStore(Store):
             try:
                 if self._beside is None:
                     self._beside = open_beside(self._file)
-                writing.enter_owner(self._beside, owner, lease)
+                self._renew(self._beside, owner, lease)
                 return Beat(writing.cancels_for(self._beside, owner))
             except sqlite3.Error as error:
                 beside, self._beside = self._beside, None
@@ -154,7 +169,25 @@ class SqliteStore(Store):
                     beside.close()
                 raise problem(self._url, error) from error
 
+    def _renew(self, beside: sqlite3.Connection, owner: str, lease: float) -> None:
+        """Have a lease renewed by the next commit, or do it if none comes.
+
+        While transactional handlers write, one transaction follows the other, and whoever tries again and again may find
+        the database locked each time. Nobody can take runs over before that commit: it would have to write, too.
+        """
+        self._overdue = overdue = _Overdue(owner, lease)
+        if overdue.is_done.wait(_PATIENCE):
+            return
+        try:
+            writing.enter_owner(beside, owner, lease)
+        except sqlite3.Error:
+            if not overdue.is_done.is_set():
+                raise
+        else:
+            self._overdue = None
+
     async def unregister(self, owner: str) -> None:
+        self._overdue = None
         with self._write() as connection:
             writing.forget_owner(connection, owner)
 
@@ -208,6 +241,9 @@ class SqliteStore(Store):
             if not is_open:
                 cursor.execute(BEGIN)
             refused = writing.write_increments(cursor, batch)
+            overdue = self._overdue
+            if overdue is not None:
+                writing.enter_owner(savepoints.connection, overdue.owner, overdue.lease)
             cursor.execute(COMMIT)
         except BaseException as error:
             savepoints.roll_back()
@@ -216,6 +252,9 @@ class SqliteStore(Store):
                 raise problem(self._url, error) from error
             raise
         savepoints.forget()
+        if overdue is not None:
+            self._overdue = None
+            overdue.is_done.set()
         return refused
 
     async def frontier(self, key: int) -> Frontier:
