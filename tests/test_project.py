@@ -47,8 +47,11 @@ def test_the_pins_fit_what_they_pin() -> None:
     pins = [Requirement(line) for line in lines if line and not line.lstrip().startswith("#")]
     exact = {pin.name: re.fullmatch(r"==([\w.+!]+)", str(pin.specifier)) for pin in pins}
     assert all(exact.values())
-    wanted = [*PROJECT["dependency-groups"]["dev"], *PROJECT["project"]["optional-dependencies"]["cli"]]
+    extras = PROJECT["project"]["optional-dependencies"].values()
+    wanted = [*PROJECT["dependency-groups"]["dev"], *(one for extra in extras for one in extra)]
     for requirement in map(Requirement, wanted):
+        if requirement.name == "cnstra":
+            continue  # an extra that builds on another one
         pin = exact.get(requirement.name)
         assert pin is not None, f"{requirement.name} is not pinned: make lock"
         assert pin[1] in requirement.specifier, f"{requirement}, but pinned is {pin[1]}: make lock"

@@ -15,7 +15,7 @@ OpenStore = Callable[..., Store]
 
 @pytest.fixture(params=["memory", "sqlite", "postgres"])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
-    """Opens a store on the same data each time, as another process would; of the one in memory it is the same object."""
+    """Opens a store on the same data each time, as another process would; the one in memory is one object."""
     if request.param == "memory":
         memory = Store.open("memory://")
         yield lambda **_: memory
