@@ -14,7 +14,7 @@ from cnstra.durable import Attempt, Store, StoreUnavailableError
 from cnstra.durable.port import Beat, Candidate, Claim, Frontier, Increment, NewRun, Row, RunEnd, RunRow, Takeover
 from cnstra.durable.records import RunStatus
 
-__all__ = ["Death", "MortalSqlite", "MortalStore", "SlowMortalStore", "Way"]
+__all__ = ["Death", "MortalSqlite", "MortalStore", "SlowMortalStore", "Way", "mortal"]
 
 T = TypeVar("T")
 Way = Literal["before", "between", "after"]
@@ -210,3 +210,9 @@ class MortalSqlite(MortalStore):
 
     def abandon(self) -> None:
         self.inner.abandon()
+
+
+def mortal(inner: Store, death: Death | None = None, **options: Any) -> MortalStore:
+    """One that does what the inner one does."""
+    kind = SlowMortalStore if not inner.inline else MortalStore if inner.transactions is None else MortalSqlite
+    return kind(inner, death, **options)

@@ -1,7 +1,7 @@
 """A process that places orders durably, and does what a test wants done to it: it is killed, stopped, kept small.
 
-``python kill_child.py '{"url": …}'``; see ``Plan``. It writes ``ready`` when it begins, and one line of JSON in the end. Its
-exit status is 0, or 1 with one line on standard error.
+``python kill_child.py '{"url": …}'``; see ``Plan``. It writes ``ready`` when it begins, and a line of JSON at its end.
+Its exit status is 0, or 1 with one line on standard error.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import asyncio
 import json
 import os
 import resource
-import signal
 import sqlite3
 import sys
 import time
@@ -34,8 +33,8 @@ class Plan(TypedDict, total=False):
         orders, batch: what to place.
         settings: of ``Durable``.
         at: a signal that this process sends to itself when it executes the nth statement of the store: ``before``,
-            ``during`` (it was sent, and nobody has read the answer) or ``after``. SQLite, which is no process, knows
-            ``before`` alone.
+            ``during`` (it was sent, and nobody has read the answer) or ``after``. SQLite knows ``before``, and
+            ``outside``, which counts the statements that begin a transaction.
         wait: seconds to wait after each commit of its journal, so that there is time to do something to it.
         largest: bytes that a file may have that it writes.
     """
@@ -73,16 +72,21 @@ class Silent:
         pass
 
 
-def signal_at_statement(url: str, moment: str, count: int, number: int) -> None:
-    left = count
+statements = 0
 
-    def die() -> None:
+
+def signal_at_statement(url: str, moment: str, count: int, number: int) -> None:
+    def send() -> None:
         os.kill(os.getpid(), number)
 
     def is_now() -> bool:
-        nonlocal left
-        left -= 1
-        return left == 0
+        global statements
+        statements += 1
+        return statements == count
+
+    def trace(statement: str) -> None:
+        if (moment == "before" or statement.startswith("BEGIN")) and is_now():
+            send()
 
     if url.startswith("sqlite:"):
 
@@ -92,13 +96,13 @@ def signal_at_statement(url: str, moment: str, count: int, number: int) -> None:
             @staticmethod
             def connect(*arguments: Any, **options: Any) -> sqlite3.Connection:
                 connection: sqlite3.Connection = sqlite3.connect(*arguments, **options)
-                connection.set_trace_callback(lambda _: die() if is_now() else None)
+                connection.set_trace_callback(trace)
                 return connection
 
             def __getattr__(self, name: str) -> Any:
                 return getattr(sqlite3, name)
 
-        sqlite_opening.sqlite3 = Watched()  # type: ignore[attr-defined]
+        sqlite_opening.sqlite3 = Watched()  # type: ignore[attr-defined,assignment]
         return
     import psycopg
 
@@ -108,13 +112,13 @@ def signal_at_statement(url: str, moment: str, count: int, number: int) -> None:
     async def watched(self: Any, *arguments: Any, **options: Any) -> Any:
         now = is_now()
         if now and moment == "before":
-            die()
+            send()
         if now and moment == "during":
             # By the next pass of the loop it has been sent, and an answer needs one more to be read.
-            asyncio.get_running_loop().call_soon(die)
+            asyncio.get_running_loop().call_soon(send)
         result = await wait(self, *arguments, **options)
         if now and moment == "after":
-            die()
+            send()
         return result
 
     psycopg.AsyncConnection.wait = watched  # type: ignore[method-assign]
@@ -158,7 +162,7 @@ def main(plan: Plan) -> int:
     except (SourceError, StoreError, DurableError) as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
-    told = {"placed": outcome.placed, "line": outcome.line, "recovered": observer.batches, "resumed": observer.line}
+    told = {"placed": outcome.placed, "recovered": observer.batches, "resumed": observer.line, "statements": statements}
     sys.stdout.write(json.dumps(told) + "\n")
     return 0
 

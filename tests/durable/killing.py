@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,9 +67,9 @@ class Shop:
         assert self.rows("SELECT run_id, status FROM cnstra_runs WHERE status <> 'completed'") == []
         assert self.rows("SELECT run, seq, status FROM cnstra_tasks WHERE status <> 'finished'") == []
         assert self.rows("SELECT run, number FROM cnstra_attempts WHERE ended IS NULL OR status = 'running'") == []
-        assert self.rows("SELECT count(*), CAST(sum(quantity) AS BIGINT), CAST(sum(amount) AS BIGINT) FROM demo_orders") == [
-            (wanted.orders, wanted.quantity, wanted.cents)
-        ]
+        assert self.rows(
+            "SELECT count(*), CAST(sum(quantity) AS BIGINT), CAST(sum(amount) AS BIGINT) FROM demo_orders"
+        ) == [(wanted.orders, wanted.quantity, wanted.cents)]
         assert self.rows("SELECT * FROM demo_rejections") == []
         customers = self.rows("SELECT customer_id, orders, quantity, spent FROM demo_customer_totals")
         assert {customer: tuple(sums) for customer, *sums in customers} == wanted.customers
@@ -93,6 +94,11 @@ class Child:
         """What it takes to start Python is not what is to be interrupted."""
         assert self.process.stdout is not None
         assert self.process.stdout.readline() in ("ready\n", "")
+
+    def is_paused(self) -> bool:
+        """Whether it stops by a signal; if not, it ends before."""
+        found = os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
+        return found is not None and found.si_code == os.CLD_STOPPED
 
     def send(self, number: int) -> None:
         self.process.send_signal(number)
@@ -152,13 +158,10 @@ def shop_on(kind: str, folder: Path, orders: int, seed: int = 0) -> Generator[Sh
 
 
 def url_within(url: str, schema: str, **settings: str) -> str:
-    """A URL whose connections find their tables in a schema. A process that is killed takes nothing with it that the server
-    has, so they need not wait for its disk."""
+    """A URL whose connections find their tables in a schema.
+
+    A process that is killed takes nothing with it that the server has, so they need not wait for its disk.
+    """
     settings = {"search_path": f'"{schema}"', "synchronous_commit": "off"} | settings
     options = " ".join(f"-c{name}={value}".replace(" ", "\\ ") for name, value in settings.items())
     return f"{url}{'&' if '?' in url else '?'}options={quote(options)}"
-
-
-def forever(*values: Any) -> Iterator[Any]:
-    while True:
-        yield from values

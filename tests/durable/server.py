@@ -6,10 +6,12 @@ import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
+from urllib.parse import quote
 
 import pytest
 
@@ -25,8 +27,18 @@ class Server:
         self._user = user
 
     @property
+    def folder(self) -> Path:
+        """A folder that the server may use."""
+        return self._folder
+
+    @property
     def url(self) -> str:
         return f"postgresql://postgres@/postgres?host={self._folder}"
+
+    @property
+    def shown(self) -> str:
+        """What messages of a store call it."""
+        return f"postgresql://postgres@{quote(str(self._folder), safe='')}/postgres"
 
     def make(self) -> None:
         data = self._folder / "data"
@@ -42,8 +54,11 @@ class Server:
         """Stop it: in good order, or as a crash does."""
         self._control("stop", "-m", mode)
 
-    def restart(self, mode: Literal["fast", "immediate"] = "fast") -> None:
-        self._control("restart", "-m", mode)
+    def restart(self, mode: Literal["fast", "immediate"] = "fast", away: float = 0.0) -> None:
+        """Stop it, and start it again after so many seconds."""
+        self.stop(mode)
+        time.sleep(away)
+        self.start()
 
     def _control(self, *words: str) -> None:
         self._run("pg_ctl", "-D", self._folder / "data", "-l", self._folder / "log", "-w", *words)

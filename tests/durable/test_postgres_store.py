@@ -333,6 +333,36 @@ def test_many_increments_with_many_rows_are_one_commit(schema: str) -> None:
     on_postgres(schema, case)
 
 
+@pytest.mark.parametrize("end", [None, RunEnd("completed", None)])
+@pytest.mark.parametrize("advance", [False, True])
+@pytest.mark.parametrize("others", [0, 2])
+def test_a_commit_that_had_to_wait_looks_again_whose_the_run_is(
+    schema: str, end: RunEnd | None, advance: bool, others: int
+) -> None:
+    async def case(store: PostgresStore) -> None:
+        rest = [await begin(store, f"other {number}") for number in range(others)]
+        more = [Increment(claim.key, claim.fence, added=[row(1)], advance=advance) for claim in rest]
+        for run_id, change_of_owner in (("kept", 0), ("taken", 1)):
+            claim = await begin(store, run_id)
+            increment = Increment(claim.key, claim.fence, added=[row(1)], end=end, advance=advance)
+            with administrator() as connection:
+                with connection.transaction():
+                    connection.execute(
+                        f'UPDATE "{schema}".cnstra_runs SET hops = 9, fence = fence + {change_of_owner} '
+                        f"WHERE key = {claim.key}".encode()
+                    )
+                    committing = asyncio.create_task(store.commit([*more, increment]))
+                    await asyncio.sleep(0.1)
+                    assert not committing.done()
+                assert await committing == ({claim.key} if change_of_owner else frozenset())
+            assert len((await store.list_tasks(claim.key))[0]) == 1 - change_of_owner
+            found = await store.find(run_id)
+            assert found is not None
+            assert (found.hops, found.status) == (9, "completed" if end and not change_of_owner else "running")
+
+    on_postgres(schema, case)
+
+
 def plan(connection: psycopg.Connection[Any], text: bytes, parameters: int) -> list[str]:
     """How a statement is executed once it is prepared: the lines that tell where rows come from, and by what."""
     connection.execute(b"PREPARE it AS " + text)
@@ -371,17 +401,15 @@ def test_a_commit_looks_everything_up_by_key(schema: str, state: str) -> None:
                 )
             if state == "large and analyzed":
                 connection.execute("ANALYZE cnstra_runs, cnstra_tasks")
-            for increments in (batch, batch[:1]):
+            looking = [Increment(one.key, 1, one.added, one.changed, one.removed, advance=False) for one in batch]
+            for increments in (batch, batch[:1], looking, looking[:1]):
                 text, values = Commit(str.encode, [1] * len(TYPES)).of(increments)
                 lines = plan(connection, text, len(values))
                 scans = [line for line in lines if "cnstra_" in line]
-                assert len(scans) == 5
-                assert {line.partition(" on ")[0] for line in scans} == {
-                    "Index Scan using cnstra_runs_pkey",
-                    "Index Scan using cnstra_tasks_pkey",
-                    "Index Scan using cnstra_contexts_pkey",
-                    "Index Scan using cnstra_attempts_pkey",
-                }
+                tables = ["runs", "tasks", "tasks", *(["contexts", "attempts"] if increments[0].end else [])]
+                assert [line.partition(" on ")[0] for line in scans] == [
+                    f"Index Scan using cnstra_{table}_pkey" for table in tables
+                ]
                 for scan, condition in pairwise(lines):
                     if "cnstra_" in scan:
                         assert condition.startswith("Index Cond"), scan

@@ -155,7 +155,8 @@ class Trial:
 
     def _on_start(self, started: Started) -> None:
         """With ``sync="hop"`` what caused it is stored."""
-        if self.settings.sync != "hop":
+        # What is enqueued twice, since what enqueues it has run twice, is not told apart here.
+        if self.settings.sync != "hop" or started.is_of_enqueued:
             return
         emitted = self.player.emitted
         causes = {emitted[heard.path][1] for heard in started.heard if heard.path in emitted}

@@ -4,7 +4,7 @@ What it is made of:
 
     app, runs      the commands, their options and their help
     drawing        draws a CNS
-    orders         runs the orders demo in a terminal
+    orders, durable_orders    run the orders demo in a terminal, the second by durable runs
 
 For ``cnstra runs``, which needs the extra ``cnstra[durable]``:
 

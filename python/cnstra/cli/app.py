@@ -20,7 +20,7 @@ from .runs import runs
 __all__ = ["run"]
 
 # What durable runs need, and stores in PostgreSQL.
-_EXTRAS = ("msgspec", "psycopg", "psycopg_pool")
+_EXTRAS = ("msgspec", "psycopg")
 
 # Of a URL in the wrong place, which an error repeats.
 _PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):\S*@")

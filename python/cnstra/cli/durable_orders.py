@@ -92,13 +92,15 @@ def _url_in(folder: Path, *, fresh: bool) -> str:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """What durable runs log is told here by the error in which it ends, if it does."""
-    handler, log = logging.NullHandler(), logging.getLogger("cnstra.durable")
-    log.addHandler(handler)
+    """What durable runs and their driver log is told here by the error in which it ends, if it does."""
+    handler, logs = logging.NullHandler(), [logging.getLogger(name) for name in ("cnstra.durable", "psycopg")]
+    for log in logs:
+        log.addHandler(handler)
     try:
         yield
     finally:
-        log.removeHandler(handler)
+        for log in logs:
+            log.removeHandler(handler)
 
 
 def _run(

@@ -11,7 +11,7 @@ What the package is made of, from the bottom up; nothing imports what stands bel
     journal           the group commit of a process
     live, wrapping    between the engine and these: listeners of a run, middleware around handlers
     leases            who owns runs, and for how long
-    graphs, options   what stored runs name, found in a graph again
+    options, graphs   what stored runs name, found in a graph again
     reading, runs     the record for people; the handle of a run
     settings, durable    the entry point, and what it checks first
 

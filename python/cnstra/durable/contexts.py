@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .codecs import Codecs
+from .errors import EncodingError
 
 __all__ = ["RunContexts"]
 
@@ -18,14 +19,15 @@ class RunContexts:
 
     A value is encoded when it is set, so that one that cannot be stored fails the activation that sets it. What a
     handler has read it may have changed in place: at the end of the turn that is encoded again, and written if it
-    differs. A change in place in a later turn than the ``get`` is seen at the next ``get`` or ``set`` only.
+    differs; if it cannot be any more, the run fails. A change in place in a later turn than the ``get`` is seen at the
+    next ``get`` or ``set`` only.
 
     Args:
         codecs: of the graph.
         recording: the run.
     """
 
-    __slots__ = ("_codecs", "_dirty", "_read", "_values", "_written", "recording")
+    __slots__ = ("_codecs", "_dirty", "_read", "_unstorable", "_values", "_written", "recording")
 
     def __init__(self, codecs: Codecs, recording: Any) -> None:
         self.recording = recording
@@ -34,6 +36,7 @@ class RunContexts:
         self._written: dict[str, bytes] = {}  # as the store has them, or is about to have them
         self._dirty: dict[str, bytes | None] = {}
         self._read: set[str] = set()
+        self._unstorable: set[str] = set()  # neurons of whose values that has been told
 
     def load(self, stored: Mapping[str, bytes], renamed: Mapping[str, str]) -> None:
         """Take over what an earlier attempt has left."""
@@ -74,15 +77,36 @@ class RunContexts:
         for name, value in values.items():
             self.set(name, value)
 
-    def take(self, only: str | None = None) -> dict[str, bytes | None]:
-        """What has to be written, of one neuron or of all; it counts as written from then on."""
-        if not self._dirty and not self._read:
-            return {}
-        names = self._read if only is None else self._read & {only}
-        for name in names:
+    def settle(self) -> list[EncodingError]:
+        """The turn is over: encode again what was read in it, and may have been changed in place.
+
+        Returns:
+            Why that cannot be done, once for each neuron; in the store such a value stays as it was.
+        """
+        problems: list[EncodingError] = []
+        if not self._read:
+            return problems
+        read, self._read = self._read, set()
+        for name in read:
             if name in self._values:
-                self._dirty[name] = self._codecs.encode_context(name, self._values[name])
-        self._read = set() if only is None else self._read - {only}
+                try:
+                    self._dirty[name] = self._codecs.encode_context(name, self._values[name])
+                except EncodingError as error:
+                    if name not in self._unstorable:
+                        self._unstorable.add(name)
+                        problems.append(error)
+        return problems
+
+    def take(self, only: str | None = None) -> dict[str, bytes | None]:
+        """What has to be written, of one neuron or of all; it counts as written from then on.
+
+        Raises:
+            EncodingError: that of the one neuron was changed in place, and cannot be stored any more.
+        """
+        if only is not None and only in self._read:
+            self._read.discard(only)
+            if only in self._values:
+                self._dirty[only] = self._codecs.encode_context(only, self._values[only])
         if not self._dirty:
             return {}
         taken: dict[str, bytes | None] = {}

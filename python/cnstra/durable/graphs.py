@@ -10,6 +10,7 @@ from cnstra import CNS, ActivationTask
 
 from .codecs import Codecs
 from .errors import EncodingError, GraphChangedError
+from .options import path_name
 from .port import FRONTIER, Frontier, Row
 
 __all__ = ["Names"]
@@ -53,6 +54,8 @@ class Names:
             f"{dendrite.neuron.name} {dendrite.collateral.name} {dendrite.collateral.payload_type}"
             for dendrite in self._network.get_dendrites()
         ]
+        for modality, paths in self._network.get_modalities().items():
+            lines += [f"modality {modality.name}", *(f"modality {modality.name} {path_name(path)}" for path in paths)]
         return blake2b("\n".join(sorted(lines)).encode(), digest_size=8).hexdigest()
 
     def signals(self, run_id: str, data: bytes) -> list[Any]:
@@ -132,7 +135,8 @@ class Names:
         if row.input is not None:
             name, data = row.collateral, row.input
         else:
-            assert row.cause is not None
+            if row.cause is None:
+                raise EncodingError(f"run {run_id!r}: what activation {row.seq} was enqueued with could not be stored")
             if row.cause not in outputs:
                 raise EncodingError(f"run {run_id!r}: what caused activation {row.seq} is not in the store")
             name, data = self._codecs.payload_at(outputs[row.cause], row.place)

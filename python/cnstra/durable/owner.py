@@ -147,6 +147,7 @@ class Owner:
         frontier = await patiently(lambda: self._store.frontier(row.key))
         self._names.tasks(row.run_id, row.entry, frontier, again=True)
         self._names.signals(row.run_id, row.entry)
+        load_options(self._codecs, self._cns, row.run_id, row.options)
         claim = await patiently(lambda: self._store.reopen(self.name, row.run_id, self._names.fingerprint))
         return None if claim is None else await self.resume(claim)
 
@@ -234,6 +235,9 @@ class Owner:
         frontier = await patiently(lambda: self._store.frontier(candidate.key))
         self._names.tasks(candidate.run_id, candidate.entry, frontier)
         self._names.signals(candidate.run_id, candidate.entry)
+        if candidate.fingerprint != self._names.fingerprint:
+            row = await self.row(candidate.run_id)
+            load_options(self._codecs, self._cns, row.run_id, row.options)
         dead = [candidate.owner] if candidate.owner is not None and is_gone(candidate.owner) else []
         claims = await patiently(lambda: self._store.claim(self.name, [takeover], list(self._live), dead))
         return await self.resume(claims[0]) if claims else None

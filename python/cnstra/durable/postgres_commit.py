@@ -1,9 +1,9 @@
 """The one statement that writes a batch of increments, and what it is given.
 
-It is a chain of data-modifying CTEs. The first, ``fenced``, writes the runs that are still their owner's, and tells
-which; all others write for these alone. Rows come as arrays of composite values, one parameter for each kind. Parts
-that a batch has nothing for are left out, so there are a few dozen variants, of which a program uses a handful; each is
-prepared once on a connection.
+It is a chain of data-modifying CTEs. The first, ``fenced``, locks or writes the runs that are still their owner's, and
+tells which; all others write for these alone. Rows come as arrays of composite values, one parameter for each kind.
+Parts that a batch has nothing for are left out, so there are a few dozen variants, of which a program uses a handful;
+each is prepared once on a connection.
 
 All parts of such a statement see the database as it was before it, and none may write a row that another one writes.
 That matters where a run ends ``aborted``: of its pending tasks, those that are in the increment are turned into aborted
@@ -61,13 +61,19 @@ _LAYOUTS: Final[dict[str, Layout]] = {
 }  # fmt: skip
 TYPES: Final = tuple(_LAYOUTS)
 
-
 _COLUMNS: Final = Row._fields
 _CHANGING: Final = ("attempt", "status", "outputs", "error", "traceback", "started", "duration")
 
 _ONE = "(SELECT $1::int8 AS key, $2::int8 AS fence, $3::int4 AS hops, $4::int8 AS last_seq)"
 _ONE_END = _ONE.replace(")", ", $5::text AS status, $6::text AS error)")
-_FENCED = f"""
+# What is done with the row of the run. To look at it is to lock it: nobody takes the run over meanwhile.
+_LOOK = """
+fenced AS MATERIALIZED (
+    SELECT r.key FROM cnstra_runs r, {source} i
+    WHERE r.key = i.key AND r.fence = i.fence AND r.status IS NOT DISTINCT FROM 'running' AND i.key > 0 AND i.fence > 0
+    FOR NO KEY UPDATE OF r
+)"""
+_ADVANCE = f"""
 fenced AS (
     UPDATE cnstra_runs r
     SET updated = {NOW}, crashes = 0, hops = greatest(r.hops, i.hops),
@@ -80,6 +86,12 @@ _END = """,
         status = coalesce(i.status, r.status), error = CASE WHEN i.status IS NULL THEN r.error ELSE i.error END,
         owner = CASE WHEN i.status IS NULL THEN r.owner END"""
 _END_MORE = ", r.attempt, r.hops, i.status, i.error"
+
+_FENCED: Final = {
+    "look": _LOOK,
+    "advance": _ADVANCE.format(source="{source}", end="", more=""),
+    "end": _ADVANCE.format(source="{source}", end=_END, more=_END_MORE),
+}
 
 # The parts that are given rows, with a place for the number of their parameter; ``aborted`` is given what others write.
 _PARTS: Final[dict[str, str]] = {
@@ -154,13 +166,14 @@ class Commit:
         self._qualify = qualify
         self._oids = dict(zip(TYPES, oids, strict=True))
         self._result = result
-        # By whether it is for one run, whether any ends, and its parts.
-        self._texts: dict[tuple[bool, bool, tuple[str, ...]], bytes] = {}
+        # By whether it is for one run, what is done with the rows of the runs, and its parts.
+        self._texts: dict[tuple[bool, str, tuple[str, ...]], bytes] = {}
 
     def of(self, batch: Sequence[Increment]) -> tuple[bytes, list[Any]]:
         """The statement for a batch, and its parameters."""
         rows = _rows(batch)
         ends = any(one.end is not None for one in batch)
+        deed = "end" if ends else "advance" if any(one.advance for one in batch) else "look"
         parameters: list[Any]
         if len(batch) == 1:
             key, fence, hops, last_seq, status, error = _head(batch[0])
@@ -171,7 +184,7 @@ class Commit:
         else:
             parameters = [self._pack("cnstra_increment", map(_head, batch))]
         parameters += [self._pack(_TYPE_OF[name], given) for name, given in rows.items()]
-        shape = (len(batch) == 1, ends, tuple(rows))
+        shape = (len(batch) == 1, deed, tuple(rows))
         text = self._texts.get(shape)
         if text is None:
             text = self._texts[shape] = self._qualify(self._text(*shape))
@@ -180,10 +193,11 @@ class Commit:
     def _pack(self, name: str, rows: Iterable[Sequence[Any]]) -> Rows:
         return _LAYOUTS[name].pack(self._oids[name], rows)
 
-    def _text(self, is_one: bool, ends: bool, parts: tuple[str, ...]) -> str:
+    def _text(self, is_one: bool, deed: str, parts: tuple[str, ...]) -> str:
+        ends = deed == "end"
         first = (6 if ends else 4) if is_one else 1
         source = (_ONE_END if ends else _ONE) if is_one else "unnest($1::cnstra_increment[])"
-        made = [_FENCED.format(source=source, end=_END if ends else "", more=_END_MORE if ends else "")]
+        made = [_FENCED[deed].format(source=source)]
         made += [_PARTS[name].format(first + place) for place, name in enumerate(parts, 1)]
         if ends:
             made.append(_ENDED)

@@ -41,6 +41,8 @@ _NO_SETTINGS: Final[Mapping[str, str]] = {}
 
 # Classes of SQLSTATE, and whole ones; the whole ones count first.
 _BUSY = {"40001", "40P01", "55P03"}
+# With which the server ends a connection: it is shut down, has crashed, or one has been idle for too long.
+_ENDED = {"57P01", "57P02", "57P03", "57P05", "25P03", "25P04"}
 _UNAVAILABLE = {
     "25006": "it is read-only",
     "28": "it does not let this user in",
@@ -173,7 +175,7 @@ def lost(error: psycopg.Error) -> bool:
     state = error.sqlstate
     if state is None:
         return isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
-    return state.startswith("08") or state in ("57P01", "57P02", "57P03", "57P05")
+    return state.startswith("08") or state in _ENDED
 
 
 def problem(url: str, error: psycopg.Error, *, connecting: bool = False) -> StoreError:

@@ -103,7 +103,12 @@ WITH free AS MATERIALIZED (
 CANDIDATE_NAMED: Final = f"{_CANDIDATE} WHERE r.run_id = $4 AND ({_RUNNING_FREE} OR {_SCHEDULED_FREE})"
 
 # What a claim tells. Like all of a statement it does not see what the statement writes: `t` is what that returns.
-_CLAIM = """t.key, t.run_id, t.fence, t.attempt, t.root, e.entry, e.options, t.last_seq > 0, t.last_seq, t.hops"""
+_CLAIM = """
+SELECT t.key, t.run_id, t.fence, t.attempt, t.root, e.entry, e.options, l.last_seq > 0, l.last_seq, t.hops
+FROM taken t JOIN cnstra_entries e ON e.run = t.key CROSS JOIN LATERAL (
+    SELECT greatest(t.last_seq, max(seq)) AS last_seq FROM cnstra_tasks WHERE run = t.key
+) l
+"""
 
 CLAIM: Final = f"""
 WITH free AS MATERIALIZED (
@@ -128,7 +133,7 @@ begun AS (
     INSERT INTO cnstra_attempts (run, number, owner, status, started, hops)
     SELECT key, attempt, $1, 'running', updated, 0 FROM taken
 )
-SELECT {_CLAIM} FROM taken t JOIN cnstra_entries e ON e.run = t.key ORDER BY t.key
+{_CLAIM} ORDER BY t.key
 """
 
 GIVE_UP: Final = f"""
@@ -165,7 +170,7 @@ begun AS (
     INSERT INTO cnstra_attempts (run, number, owner, status, started, hops)
     SELECT key, attempt, $1, 'running', updated, 0 FROM taken
 )
-SELECT {_CLAIM} FROM taken t JOIN cnstra_entries e ON e.run = t.key
+{_CLAIM}
 """
 
 # One update decides, so that it looks again at a row for which it had to wait.

@@ -19,6 +19,7 @@ from cnstra import ActivationTask, Response
 from .activation import activation_id
 from .codecs import Codecs
 from .contexts import RunContexts
+from .errors import EncodingError
 from .errors_as_text import describe, traceback_text
 from .port import Change, Claim, Frontier, Increment, Row, RunEnd
 from .records import TaskStatus
@@ -36,8 +37,8 @@ class Noted:
 
     __slots__ = (
         "attempt", "cause", "children", "collateral", "dendrite", "duration", "entered", "error", "hop", "id", "input",
-        "is_kept", "is_stored", "joined", "neuron", "outputs", "parent", "place", "predicted", "recording", "seq",
-        "started", "status", "traceback", "trusted",
+        "is_kept", "is_stored", "joined", "neuron", "outputs", "parent", "place", "predicted", "problem", "recording",
+        "seq", "started", "status", "traceback", "trusted",
     )  # fmt: skip
 
     def __init__(
@@ -73,6 +74,8 @@ class Noted:
         self.is_stored = False
         # Of a transactional one: its finish, with what it caused, is committed, whatever the engine makes of it.
         self.trusted = False
+        # Why what was enqueued cannot be stored: it fails when it is entered, and is not stored before.
+        self.problem: EncodingError | None = None
         self.predicted: list[Noted] = []
 
     @property
@@ -208,12 +211,19 @@ class Recording:
         self, names: tuple[str, str, int], hop: int, cause: int, cause_id: str, place: int, parent: Noted | None
     ) -> Noted:
         """Note an activation that is pending from now on."""
+        noted = self.foresee(names, hop, cause, cause_id, place, parent)
+        self._dirty[noted.seq] = noted
+        return noted
+
+    def foresee(
+        self, names: tuple[str, str, int], hop: int, cause: int, cause_id: str, place: int, parent: Noted | None
+    ) -> Noted:
+        """An activation that is going to be pending; whoever foresees it also has it written."""
         id_ = activation_id(cause_id, place, *self._named(names))
         noted = Noted(self, next(self._numbers), id_, cause, place, names, hop)
         if parent is not None:
             noted.parent = parent
             parent.children += 1
-        self._dirty[noted.seq] = noted
         return noted
 
     def adopt(self, task: ActivationTask) -> Noted:
@@ -224,12 +234,17 @@ class Recording:
             id_ = activation_id("+".join(part.id for part in parts), 0, *self._named(names))
             noted = Noted(self, next(self._numbers), id_, parts[-1].cause, parts[-1].place, names, task.hop)
             noted.joined = parts
+            noted.problem = next((part.problem for part in parts if part.problem is not None), None)
         else:
             seq = next(self._numbers)
             id_ = activation_id(f"{self.root} enqueued in attempt {self.attempt}", seq, *self._named(names))
             noted = Noted(self, seq, id_, None, 0, names, task.hop)
-            noted.input = self.codecs.encode_payload(names[1], task.signal.payload)
-        self._dirty[noted.seq] = noted
+            try:
+                noted.input = self.codecs.encode_payload(names[1], task.signal.payload)
+            except EncodingError as error:
+                noted.problem = error
+        if noted.problem is None:
+            self._dirty[noted.seq] = noted
         if task.id is not None:
             self.by_number[task.id] = noted
         return noted
@@ -256,11 +271,17 @@ class Recording:
                 self.adopt(task)
 
     def enter(self, task: ActivationTask) -> Noted:
-        """A handler is being entered."""
+        """A handler is being entered.
+
+        Raises:
+            EncodingError: what it would be given cannot be stored, so that it could not be given that again.
+        """
         assert task.id is not None
         noted = self.by_number.get(task.id)
         if noted is None:
             noted = self.adopt(task)
+        if noted.problem is not None:
+            raise noted.problem
         noted.started = time.time()
         noted.entered = time.monotonic()
         return noted

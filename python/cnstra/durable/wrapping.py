@@ -7,11 +7,12 @@ Runs that are not durable go through untouched.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from types import TracebackType
 from typing import Any, Self
 
-from cnstra import CNS, Context, Dendrite, Signal
+from cnstra import CNS, Context, Dendrite, Signal, faults
 
 from .activation import entered, transaction
 from .codecs import Codecs
@@ -141,6 +142,10 @@ class Wrapping:
                             f"{dendrite.collateral.name!r} returned something to await; on this store it must write "
                             f"and return"
                         )
+                    limit = dendrite.neuron.max_duration
+                    if limit is not None and time.monotonic() - noted.entered > limit:
+                        # The engine fails it for that (S13), after the savepoint.
+                        raise faults.max_duration(dendrite.neuron.name, dendrite.collateral.name, limit)
                     if self._encode(dendrite, noted, result):
                         live.savepoints[task.id] = True
                     else:
@@ -235,7 +240,7 @@ class Wrapping:
         recording = live.recording
         noted.attempt = recording.attempt
         children = [
-            recording.expect(names, noted.hop + 1, noted.seq, noted.id, place, recording.parent_for(noted))
+            recording.foresee(names, noted.hop + 1, noted.seq, noted.id, place, recording.parent_for(noted))
             for place, signal in enumerate(self._signals(dendrite, result) or ())
             for names in self._subscribers.get(signal.collateral, ())
         ]
