@@ -22,6 +22,9 @@ BENCH ?=
 # More arguments for pytest, as in: make test-python ENGINES=native PYTEST="tests/test_readme.py -k hello"
 PYTEST ?=
 
+# How many processes `crash` kills on each kind of database.
+KILLS ?= 300
+
 TOOLS := $(VENV)/.tools
 EXTENSION := $(VENV)/.extension
 BARE := $(VENV)/.bare
@@ -34,7 +37,7 @@ unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .PHONY: help
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-20s %s\n", $$1, $$2 }' Makefile
 
 # --- Environment and extension
 
@@ -101,12 +104,19 @@ test-rust: ## The tests of the scheduler by itself
 	cargo test --locked --package cnstra-core
 
 .PHONY: test-python
-test-python: develop $(BARE) ## The Python tests (ENGINES=native for one engine, PYTEST=... for pytest)
-	@marker=""; for engine in $(ENGINES); do \
-	    echo "== pytest on the engine: $$engine"; \
-	    CNSTRA_ENGINE=$$engine $(BIN)/python -m pytest $${marker:+-m "$$marker"} $(PYTEST); \
-	    marker="not once"; \
-	done
+test-python: develop $(BARE) ## The Python tests, the engines side by side (ENGINES=native for one, PYTEST=... for pytest)
+	@# The first pass is seen as it goes, the others when it is done; `once` tests, and their database, are the first's.
+	@passes=$$(mktemp -d); trap 'kill $$(jobs -p) 2>/dev/null || true; rm -rf "$$passes"' EXIT; \
+	run() { CNSTRA_ENGINE=$$1 $(BIN)/python -m pytest -p no:cacheprovider "$${@:2}" $(PYTEST); }; \
+	set -- $(ENGINES); first=$$1; shift; \
+	for engine in "$$@"; do \
+	    (run $$engine -m "not once" >"$$passes/$$engine" 2>&1; echo $$? >"$$passes/$$engine.status") & \
+	done; \
+	status=0; echo "== pytest on the engine: $$first"; run $$first || status=$$?; wait; \
+	for engine in "$$@"; do \
+	    echo "== pytest on the engine: $$engine"; cat "$$passes/$$engine"; \
+	    [ "$$(cat "$$passes/$$engine.status")" = 0 ] || status=1; \
+	done; exit $$status
 
 .PHONY: test-all
 test-all: ## The Python tests on every CPython >= 3.11 that is found (PYTHONS=... names them), each in its own environment
@@ -117,6 +127,10 @@ test-all: ## The Python tests on every CPython >= 3.11 that is found (PYTHONS=..
 	        $(MAKE) test-python VENV=".venvs/$$version" PYTHON="$$python" </dev/null || failed+=" $$version"; \
 	done < <(if [ -n "$(PYTHONS)" ]; then printf '%s\n' $(PYTHONS); else scripts/pythons; fi); \
 	[ -z "$$failed" ] || { echo "make: the tests failed on:$$failed" >&2; exit 1; }
+
+.PHONY: crash
+crash: develop ## Kill processes with durable runs, hundreds of times on each database (KILLS=... times)
+	CNSTRA_KILLS=$(KILLS) $(BIN)/python -m pytest tests/durable/test_kill.py tests/durable/test_disasters.py $(PYTEST)
 
 # --- Measuring: benches/README.md tells how to read it
 
@@ -130,9 +144,15 @@ $(BARE): $(TOOLS) Cargo.toml Cargo.lock $(shell find benches/bare -name '*.rs' -
 	done
 	@touch $@
 
+# `--only` names cases of the engine here, and then those of durable runs are not meant.
 .PHONY: bench
-bench: develop $(BARE) ## Measure the engine beside the bare call, as ratios (BENCH="--only chain" for less)
+bench: develop $(BARE) ## Measure the engine, and durable runs, as ratios to what is bare (BENCH="--only chain" for less)
 	$(BIN)/python -m benches.ratios --json benches/results/ratios.json $(BENCH)
+	$(if $(findstring --only,$(BENCH)),,@$(MAKE) bench-durable BENCH="$(filter --quick,$(BENCH))")
+
+.PHONY: bench-durable
+bench-durable: develop ## Measure a turn of a durable run beside a raw INSERT and commit (BENCH="--only sqlite" for less)
+	$(BIN)/python -m benches.durable.turns --json benches/results/durable.json $(BENCH)
 
 .PHONY: bench-pgo
 bench-pgo: $(BARE) ## The same for the profile-guided wheel, in an environment of its own
@@ -173,6 +193,13 @@ bench-peers: $(TOOLS) ## cnstra beside other libraries, in an environment of its
 	.venvs/peers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --force-reinstall \
 	    "$$(ls -t dist/*.whl | head -n 1)"
 	.venvs/peers/bin/python benches/peers/compare.py --out docs/benchmarks
+
+.PHONY: bench-durable-peers
+bench-durable-peers: develop ## Durable steps beside other libraries, in an environment of its own; the page goes to docs
+	$(BIN)/python -m venv .venvs/durable-peers
+	.venvs/durable-peers/bin/python -m pip install --quiet --disable-pip-version-check \
+	    -r benches/durable/peers/requirements.txt
+	PYTHONPATH=python .venvs/durable-peers/bin/python -m benches.durable.peers.compare --out docs/benchmarks $(BENCH)
 
 # --- Distribution
 

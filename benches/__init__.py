@@ -16,5 +16,6 @@ What the benches are made of, from the bottom up; nothing imports what stands be
     stable_abi      what the stable ABI would cost a call: ``make bench-abi3``
     test_times      absolute times, by pytest-benchmark: ``make bench-times``
 
-``peers`` stands by itself: cnstra beside other libraries, in an environment of their own.
+``durable`` is about durable runs, with files of its own: ``make bench-durable``. ``peers`` stands by itself: cnstra
+beside other libraries, in an environment of their own.
 """

@@ -9,10 +9,13 @@ import re
 from dataclasses import replace
 
 import pytest
+from tests.durable.postgres import postgres_url
 
 from benches import counted, counts, graphs, growth
 from benches.case import TINY, Claim
 from benches.cases import CASES, NEED_BARE, bare_is_built
+from benches.durable import rounds, turns
+from benches.durable.comparisons import COMPARISONS, NEED_POSTGRES
 from benches.ratios import Result, table
 from benches.timing import Pace, in_turn, run_check
 from benches.witness import Witness
@@ -33,6 +36,14 @@ LIMITS = {
     "building": 0.5,
     "many_neurons": 3,
     "engines": 12,
+}
+
+# The same of turns of durable runs, by what they are compared in.
+TURNS = {
+    "sqlite": {"sqlite commit": 2.5, "sqlite turn": 2.5, "sqlite hop": rounds.NO_LIMIT, "sqlite crowd": 2.5},
+    "postgres": {"postgres hop": 1.5, "postgres turn": 1.5, "postgres crowd": 1.5},
+    "frontier": {"SQLite frontier of 30": 1.3},
+    "postgres_frontier": {"PostgreSQL frontier of 30": 1.3},
 }
 
 
@@ -88,6 +99,35 @@ def test_a_ratio_knows_which_way_round_it_is() -> None:
     assert faster.ratio == pytest.approx(2 / 3)
     assert not faster.ok
     assert [line.split("|")[-2].strip() for line in table([slower, faster]).splitlines()[2:]] == ["yes", "NO"]
+
+
+@pytest.mark.parametrize("key", TURNS)
+def test_turns_of_durable_runs_show_their_results(key: str) -> None:
+    if key in NEED_POSTGRES:
+        postgres_url()  # skips if there is no server
+    measured = asyncio.run(turns.measure(key, rounds.TINY))
+    assert {one.side.key: one.side.claim.limit for one in measured} == TURNS[key]
+    for one in measured:
+        assert (len(one.subject), len(one.rival), len(one.engine)) == (1, 1, 1)
+        assert min(*one.subject, *one.rival, *one.engine) > 0
+
+
+def test_the_table_of_turns_is_complete() -> None:
+    assert set(COMPARISONS) == set(TURNS)
+    assert set(COMPARISONS) > NEED_POSTGRES
+
+
+async def nothing() -> float:
+    return 1.0
+
+
+@pytest.mark.parametrize(("limit", "verdict"), [(2.0, "yes"), (1.2, "NO"), (rounds.NO_LIMIT, "–")])
+def test_a_turn_that_is_too_dear_is_told(limit: float, verdict: str) -> None:
+    side = rounds.Side("a", Claim("a", "b", "turn", limit), nothing, nothing, 1)
+    measured = rounds.Measured(side, subject=[15.0, 30.0, 15.0], rival=[10.0, 10.0, 10.0], engine=[5.0, 5.0, 5.0])
+    assert measured.result.ratio == 1.5
+    assert measured.result.ok == (verdict != "NO")
+    assert turns.table([measured]).splitlines()[-1].split("|")[-2].strip() == verdict
 
 
 @pytest.mark.parametrize("hops", [1, 25])

@@ -13,7 +13,8 @@ from cnstra.durable import Store
 OpenStore = Callable[..., Store]
 
 
-@pytest.fixture(params=["memory", "sqlite", "postgres"])
+# On PostgreSQL with one engine only: one server, which some tests restart, serves one pass at a time.
+@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
 def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[OpenStore]:
     """Opens a store on the same data each time, as another process would; the one in memory is one object."""
     if request.param == "memory":

@@ -7,14 +7,16 @@ store any more, as if its process had ended there. Its leases run out at once, s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
 from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
 
 from cnstra.durable import Attempt, Store, StoreUnavailableError
 from cnstra.durable.port import Beat, Candidate, Claim, Frontier, Increment, NewRun, Row, RunEnd, RunRow, Takeover
 from cnstra.durable.records import RunStatus
 
-__all__ = ["Death", "MortalSqlite", "MortalStore", "SlowMortalStore", "Way", "mortal"]
+__all__ = ["Death", "MortalPostgres", "MortalSqlite", "MortalStore", "SlowMortalStore", "Way", "mortal"]
 
 T = TypeVar("T")
 Way = Literal["before", "between", "after"]
@@ -81,20 +83,30 @@ class MortalStore(Store):
 
     async def _write(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
         await self._pause()
+        way = self._begin_write()
+        result = await call()
+        self._end_write(kind, way)
+        await self._pause()
+        self._answer(way)
+        return result
+
+    def _begin_write(self) -> Way | None:
         self._check()
         self.writes += 1
         way = self._death.way if self._death is not None and self._death.write == self.writes else None
         if way == "before":
             self.die()
         self._check()
-        result = await call()
+        return way
+
+    def _end_write(self, kind: str, way: Way | None) -> None:
         self._on_write(kind)
         if way is not None:
             self.die()
-        await self._pause()
+
+    def _answer(self, way: Way | None) -> None:
         if way == "between":
             self._check()
-        return result
 
     async def _read(self, call: Callable[[], Awaitable[T]]) -> T:
         await self._pause()
@@ -212,7 +224,46 @@ class MortalSqlite(MortalStore):
         self.inner.abandon()
 
 
+class MortalPostgres(SlowMortalStore):
+    """One with transactions on connections of their own; their commits are writes too.
+
+    Attributes:
+        before_commit: awaited before such a commit is tried.
+    """
+
+    transactions: ClassVar[Literal["savepoint", "connection"] | None] = "connection"
+
+    async def before_commit(self) -> None:
+        """Nothing, unless a test sets something."""
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Any]:
+        self._check()
+        async with self.inner.transaction() as scope:
+
+            async def commit(increment: Increment) -> bool:
+                await self.before_commit()
+                is_written: bool = await self._write("commit", lambda: scope.commit(increment))
+                return is_written
+
+            yield SimpleNamespace(connection=scope.connection, commit=commit)
+
+    @contextmanager
+    def blocking_transaction(self) -> Generator[Any]:
+        self._check()
+        with self.inner.blocking_transaction() as scope:
+
+            def commit(increment: Increment) -> bool:
+                way = self._begin_write()
+                is_written: bool = scope.commit(increment)
+                self._end_write("commit", way)
+                self._answer(way)
+                return is_written
+
+            yield SimpleNamespace(connection=scope.connection, commit=commit)
+
+
 def mortal(inner: Store, death: Death | None = None, **options: Any) -> MortalStore:
     """One that does what the inner one does."""
-    kind = SlowMortalStore if not inner.inline else MortalStore if inner.transactions is None else MortalSqlite
-    return kind(inner, death, **options)
+    kinds = {None: MortalStore, "savepoint": MortalSqlite, "connection": MortalPostgres}
+    return kinds[inner.transactions](inner, death, **options)

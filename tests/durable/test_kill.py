@@ -106,6 +106,28 @@ def test_several_recover_at_once(kind: str, many: int, folder: Path) -> None:
 
 
 @patient
+@on_each_database
+def test_killed_while_others_are_at_work(kind: str, folder: Path) -> None:
+    """Three at once, of which one after the other dies and another takes its place, each in a way of its own."""
+    draw = random.Random(kind)
+
+    def begin() -> Child:
+        return shop.begin(settings={"recover_every": 0.2, "sync": draw.choice(["turn", "hop", "end"])})
+
+    with shop_on(kind, folder, 3 * ORDERS[kind]) as shop:
+        children = [begin() for _ in range(3)]
+        for _ in range(max(4, KILLS // 10)):
+            time.sleep(draw.uniform(0.1, 0.5))
+            child = children.pop(0)
+            child.send(signal.SIGKILL)
+            child.was_killed()
+            children.append(begin())
+        for child in children:
+            child.succeed()
+        shop.assert_whole()
+
+
+@patient
 @pytest.mark.parametrize(("kind", "number"), [("sqlite", 14), ("sqlite", 25), ("postgres", 250)])
 def test_paused_for_longer_than_its_lease(kind: str, number: int, folder: Path) -> None:
     with shop_on(kind, folder, ORDERS[kind]) as shop:

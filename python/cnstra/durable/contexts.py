@@ -120,3 +120,9 @@ class RunContexts:
             else:
                 self._written[name] = data
         return taken
+
+    def give_back(self, taken: Mapping[str, bytes | None]) -> None:
+        """What was taken has not been written after all."""
+        for name, data in taken.items():
+            self._written.pop(name, None)
+            self._dirty.setdefault(name, data)

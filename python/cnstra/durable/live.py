@@ -63,7 +63,7 @@ class Live:
         self._transactional = transactional
         self._failed = failed
         self._ended = ended
-        self._unfinished_seen = -1
+        self._seen = -1, -1  # how many are unfinished, by the engine and by the recording, when it was last looked
         self._stop: Exception | None = None
         self._is_last = False  # whether nothing comes after what was taken last
 
@@ -71,6 +71,12 @@ class Live:
     def stopped_by(self) -> Exception | None:
         """Why nothing of it is written any more; None if it is."""
         return self._stop
+
+    def is_of(self, stimulation: Stimulation) -> bool:
+        """Whether that is the run; the first that asks is, since no other begins before one of its handlers."""
+        if self.stimulation is None:
+            self.stimulation = stimulation
+        return self.stimulation is stimulation
 
     # -- the engine's side
 
@@ -98,12 +104,12 @@ class Live:
         if self._stop is not None and not stimulation.done():
             # It was to be stopped when nobody had the run in hand yet.
             stimulation.cancel(self._stop)
-        known = len(self.recording.by_number)
-        if drain.queue_length != known and drain.queue_length != self._unfinished_seen:
+        seen = drain.queue_length, len(self.recording.by_number)
+        if seen[0] != seen[1] and seen != self._seen:
             # A join has become due, or somebody has enqueued something: no response tells of these.
             self.recording.reconcile(stimulation.activation_tasks)
             # In a run that is being aborted the two differ for good; to look again is of use only if something changes.
-            self._unfinished_seen = drain.queue_length
+            self._seen = drain.queue_length, len(self.recording.by_number)
         # With nothing active the run is most likely over, and somebody awaits that. What is pending then may be what an
         # abort has left undone.
         self._journal.ask(self, is_urgent=not drain.active_activations)

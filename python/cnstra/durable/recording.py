@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
+from math import inf
 from typing import Any, Literal
 
 from cnstra import ActivationTask, Response
@@ -128,6 +129,7 @@ class Recording:
         self._original = original
         self._numbers = count(claim.last_seq + 1)
         self._dirty: dict[int, Noted] = {}
+        self._last_number = 0  # the greatest of the engine's that is known
         self._next_advance = 0.0
 
     @property
@@ -165,6 +167,7 @@ class Recording:
             if row.status == "pending":
                 left.append(noted)
         self.contexts.load(frontier.contexts, renamed)
+        self._last_number = len(left)
         return left
 
     # -- what happens
@@ -186,6 +189,12 @@ class Recording:
             cause, cause_id = noted.seq, noted.id
         caused = response.caused
         if caused:
+            first, last = caused[0].id, caused[-1].id
+            assert first is not None and last is not None
+            if first > self._last_number + 1:
+                # The handler has enqueued something: that was reserved before what it returned (S3).
+                self.reconcile(response.stimulation.activation_tasks, before=first)
+            self._last_number = last
             if noted is not None and noted.predicted:
                 for child in caused:
                     assert child.id is not None
@@ -231,7 +240,8 @@ class Recording:
         names = (task.neuron.name, task.signal.collateral_name, task.dendrite)
         if task.joined:
             parts = tuple(self._part(part) for part in task.joined)
-            id_ = activation_id("+".join(part.id for part in parts), 0, *self._named(names))
+            # The same however they arrived: run again, they may come in another order.
+            id_ = activation_id("+".join(sorted(part.id for part in parts)), 0, self._named(names)[0], "", 0)
             noted = Noted(self, next(self._numbers), id_, parts[-1].cause, parts[-1].place, names, task.hop)
             noted.joined = parts
             noted.problem = next((part.problem for part in parts if part.problem is not None), None)
@@ -247,6 +257,7 @@ class Recording:
             self._dirty[noted.seq] = noted
         if task.id is not None:
             self.by_number[task.id] = noted
+            self._last_number = max(self._last_number, task.id)
         return noted
 
     def _part(self, task: ActivationTask) -> Noted:
@@ -264,10 +275,10 @@ class Recording:
         neuron, collateral, dendrite = names
         return self._original.get(neuron, neuron), self._original.get(collateral, collateral), dendrite
 
-    def reconcile(self, tasks: Iterable[ActivationTask]) -> None:
-        """Note those of the run's unfinished activations that are not known yet."""
+    def reconcile(self, tasks: Iterable[ActivationTask], before: float = inf) -> None:
+        """Note those of the run's unfinished activations, up to a number, that are not known yet."""
         for task in tasks:
-            if task.id not in self.by_number:
+            if task.id not in self.by_number and task.id is not None and task.id < before:
                 self.adopt(task)
 
     def enter(self, task: ActivationTask) -> Noted:
@@ -304,17 +315,33 @@ class Recording:
 
     def finish(self, noted: Noted) -> None:
         """It has succeeded: what only it needed may go."""
+        self.succeed(noted)
+        self.let_go(noted)
+
+    def succeed(self, noted: Noted) -> None:
+        """It has succeeded, if what tells of it is committed: until then what it needs stays."""
         noted.status = "finished"
+        for part in noted.joined:
+            part.is_kept = False
+
+    def let_go(self, noted: Noted) -> None:
+        """That it has succeeded is committed, or is going to be together with this: what only it needed may go."""
         if self._keeps_all:
             return
         for done in (noted, *noted.joined):
-            done.is_kept = False
             parent, done.parent = done.parent, None
             if parent is not None:
                 parent.children -= 1
                 self._drop_if_done(parent)
             if done is not noted:
                 self._drop_if_done(done)
+
+    def take_back(self, noted: Noted, increment: Increment) -> None:
+        """What ``take_alone`` gave has not been committed: it has not succeeded."""
+        noted.status = "pending"
+        for part in noted.joined:
+            part.is_kept = True
+        self.contexts.give_back(increment.contexts)
 
     def _drop_if_done(self, noted: Noted) -> None:
         """With ``volume="frontier"``: whether a finished one is needed for its outputs decides at the next commit."""

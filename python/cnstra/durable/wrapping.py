@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Generator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
-from cnstra import CNS, Context, Dendrite, Signal, faults
+from cnstra import CNS, Context, Dendrite, MaxDurationError, Signal
 
 from .activation import entered, transaction
 from .codecs import Codecs
 from .contexts import RunContexts
 from .errors import LeaseLostError, StoreError
 from .live import Live
-from .port import Store
+from .port import Increment, Store
 from .recording import Noted
 
 __all__ = ["Wrapping"]
@@ -64,8 +65,8 @@ class Wrapping:
 
     def _plain(self, dendrite: Dendrite[Any], handler: Handler) -> Handler:
         def record(payload: Any, axon: Any, ctx: Context[Any, Any]) -> Any:
-            contexts = ctx.stimulation.context
-            if type(contexts) is not RunContexts:
+            contexts = _recorded(ctx.stimulation)
+            if contexts is None:
                 return handler(payload, axon, ctx)
             noted: Noted = contexts.recording.enter(ctx.task)
             token = entered.set(noted)
@@ -117,8 +118,8 @@ class Wrapping:
         """On the loop's own thread, inside the transaction that the next commit ends."""
 
         async def record(payload: Any, axon: Any, ctx: Context[Any, Any]) -> Any:
-            contexts = ctx.stimulation.context
-            if type(contexts) is not RunContexts:
+            contexts = _recorded(ctx.stimulation)
+            if contexts is None:
                 raise _not_durable(dendrite)
             live, task = _live(contexts), ctx.task
             noted = live.recording.enter(task)
@@ -145,7 +146,10 @@ class Wrapping:
                     limit = dendrite.neuron.max_duration
                     if limit is not None and time.monotonic() - noted.entered > limit:
                         # The engine fails it for that (S13), after the savepoint.
-                        raise faults.max_duration(dendrite.neuron.name, dendrite.collateral.name, limit)
+                        raise MaxDurationError(
+                            f"neuron {dendrite.neuron.name!r} took longer than its max_duration of {limit} s on "
+                            f"{dendrite.collateral.name!r}; what it wrote is undone"
+                        )
                     if self._encode(dendrite, noted, result):
                         live.savepoints[task.id] = True
                     else:
@@ -162,8 +166,8 @@ class Wrapping:
         """On a connection of its own; its finish is committed before the engine hears of it."""
 
         async def record(payload: Any, axon: Any, ctx: Context[Any, Any]) -> Any:
-            contexts = ctx.stimulation.context
-            if type(contexts) is not RunContexts:
+            contexts = _recorded(ctx.stimulation)
+            if contexts is None:
                 raise _not_durable(dendrite)
             live = _live(contexts)
             noted = live.recording.enter(ctx.task)
@@ -187,7 +191,8 @@ class Wrapping:
                         # A commit that has begun is seen through: whoever cancels this learns what became of it.
                         committing = asyncio.ensure_future(scope.commit(increment))
                         cancelled = await _through(committing)
-                        self._committed(live, noted, children, committing.result())
+                        with _taking_back(live, noted, increment):
+                            self._committed(live, noted, children, committing.result())
                         if cancelled:
                             raise asyncio.CancelledError
             except StoreError as error:
@@ -202,8 +207,8 @@ class Wrapping:
         """The same in a worker thread."""
 
         def record(payload: Any, axon: Any, ctx: Context[Any, Any]) -> Any:
-            contexts = ctx.stimulation.context
-            if type(contexts) is not RunContexts:
+            contexts = _recorded(ctx.stimulation)
+            if contexts is None:
                 raise _not_durable(dendrite)
             live = _live(contexts)
             noted = live.recording.enter(ctx.task)
@@ -224,7 +229,8 @@ class Wrapping:
                     if self._encode(dendrite, noted, result):
                         children = self._foresee(live, dendrite, noted, result)
                         increment = live.recording.take_alone(noted, children)
-                        self._committed(live, noted, children, scope.commit(increment))
+                        with _taking_back(live, noted, increment):
+                            self._committed(live, noted, children, scope.commit(increment))
             except StoreError as error:
                 if error is not failure:
                     live.wait_store_failed(error)
@@ -244,7 +250,7 @@ class Wrapping:
             for place, signal in enumerate(self._signals(dendrite, result) or ())
             for names in self._subscribers.get(signal.collateral, ())
         ]
-        recording.finish(noted)
+        recording.succeed(noted)
         noted.settle_clock()
         return children
 
@@ -254,8 +260,26 @@ class Wrapping:
             raise LeaseLostError(
                 f"run {live.recording.run_id!r} was taken over by another process while this one was away"
             )
+        live.recording.let_go(noted)
         noted.trusted = True
         noted.predicted = children
+
+
+@contextmanager
+def _taking_back(live: Live, noted: Noted, increment: Increment) -> Generator[None]:
+    """Around a commit of what was taken alone: what is wrong with what the handler wrote may show only there."""
+    try:
+        yield
+    except BaseException:
+        live.recording.take_back(noted, increment)
+        raise
+
+
+def _recorded(stimulation: Any) -> RunContexts | None:
+    """The contexts of a run, if it is one that is recorded: it may also be one that a handler of that started, and gave
+    its context values."""
+    contexts = stimulation.context
+    return contexts if type(contexts) is RunContexts and _live(contexts).is_of(stimulation) else None
 
 
 def _live(contexts: RunContexts) -> Live:
