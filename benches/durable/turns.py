@@ -135,6 +135,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"{number} of {len(keys)}: {key}", file=sys.stderr)
         measured += asyncio.run(measure(key, QUICK if options.quick else FULL))
         gc.collect()
+    if not measured:
+        return 0
     print(f"{environment_line()}; SQLite {sqlite3.sqlite_version}\n")
     print(f"{table(measured)}\n\n{perf_counter() - started:.0f} s")
     if options.json:

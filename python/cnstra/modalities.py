@@ -226,9 +226,7 @@ class Router:
     def known(self) -> dict[Modality, list[AfferentPath]]:
         """The paths that each of its modalities declares or that it registers, with all that lies above them."""
         return {
-            kind: [
-                above for path in (*kind._paths, *handlers) if path is not None for above in path._upwards()
-            ]
+            kind: [above for path in (*kind._paths, *handlers) if path is not None for above in path._upwards()]
             for kind, handlers in self._tables.items()
         }
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import signal
 import sqlite3
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -301,4 +304,31 @@ def test_ctrl_c_stops_in_good_order_and_the_next_start_goes_on(tmp_path: Path, r
     done = run_in_terminal(arguments)
     assert done.status == 0, done.text
     assert "Going on after line " in done.text
+    shop.assert_holds(text)
+
+
+@pytest.mark.once
+def test_ctrl_c_twice_lets_go_at_once(tmp_path: Path, real_orders: str) -> None:
+    path = tmp_path / "orders.csv"
+    path.write_text(real_orders)
+    command = [sys.executable, "-m", "cnstra", "demo", "orders", "--durable", "--orders", str(path)]
+    command += ["--data", str(tmp_path / "data")]
+    shop = Shop(tmp_path / "data" / "runs.db")
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not Path(f"{shop.file}-wal").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    time.sleep(0.3)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.003)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate(timeout=60)
+    assert (process.returncode, output) == (130, ""), errors
+    (line,) = errors.splitlines()
+    assert line.startswith("Interrupted: ")
+    # The whole file would take its time.
+    ((begun,),) = shop.execute("SELECT max(CAST(substr(run_id, 8) AS INTEGER)) FROM cnstra_runs")
+    text = "".join(real_orders.splitlines(keepends=True)[: (begun or 0) + 500])
+    path.write_text(text)
+    shop.place(path)
     shop.assert_holds(text)

@@ -187,9 +187,7 @@ class MortalStore(Store):
         limit: int = 100,
     ) -> list[RunRow]:
         return await self._read(
-            lambda: self.inner.list_runs(
-                status=status, scope=scope, tag=tag, since=since, before=before, limit=limit
-            )
+            lambda: self.inner.list_runs(status=status, scope=scope, tag=tag, since=since, before=before, limit=limit)
         )
 
     async def list_attempts(self, key: int) -> list[Attempt]:

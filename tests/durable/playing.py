@@ -73,6 +73,7 @@ class Player:
     Args:
         program: what its handlers do.
         on_start: called by each handler as the first thing.
+        on_write: called by the handlers of transactional neurons, those whose parts are all plain, before they answer.
 
     Attributes:
         started: what was entered.
@@ -81,13 +82,21 @@ class Player:
         is_faulty: whether faults happen.
     """
 
-    def __init__(self, program: Program, on_start: Callable[[Started], object] = lambda started: None) -> None:
+    def __init__(
+        self,
+        program: Program,
+        on_start: Callable[[Started], object] = lambda started: None,
+        on_write: Callable[[str], object] | None = None,
+    ) -> None:
         self.program = program
         self.started: list[Started] = []
         self.emitted: dict[str, tuple[int, str]] = {}
         self.enqueued: dict[str, int] = {}
         self.is_faulty = True
         self._on_start = on_start
+        self._on_write = on_write
+        plain = [all(part.style == "plain" for part in one.parts) for one in program.neurons]
+        self.transactional = [neuron_name(n) for n, is_plain in enumerate(plain) if is_plain and on_write is not None]
         self.collaterals = [collateral(collateral_name(c), Token) for c in range(program.collaterals)]
         self.neurons = [self._build(n) for n in range(len(program.neurons))]
         self.cns = CNS(self.neurons)
@@ -114,6 +123,8 @@ class Player:
         def plain(payload: Any, axon: Any, ctx: Any) -> Any:
             token = self._begin(n, p, payload, ctx)
             self._enqueue(n, p, part, token, ctx)
+            if self._on_write is not None and neuron_name(n) in self.transactional:
+                self._on_write(neuron_name(n))
             return self._answer(n, p, part, token, ctx)
 
         async def suspending(payload: Any, axon: Any, ctx: Any) -> Any:
@@ -141,7 +152,9 @@ class Player:
             token: Token = payload
             return token
         # In whatever order they have arrived.
-        return Token("(" + "&".join(sorted(token.path for token in payload)) + ")", max(token.fuel for token in payload))
+        return Token(
+            "(" + "&".join(sorted(token.path for token in payload)) + ")", max(token.fuel for token in payload)
+        )
 
     def _enqueue(self, n: int, p: int, part: Part, token: Token, ctx: Any) -> None:
         if part.deed is None or part.deed_at != token.fuel % 3 or token.fuel < 1:

@@ -38,7 +38,8 @@ def test_there_is_none_outside_of_handlers(open_store: OpenStore) -> None:
             listen(None)
             await run
             (task,) = (await durable.tasks("r")).items
-            assert seen == [Activation("r", 1, task.id)] and len(task.id) == 32
+            assert seen == [Activation("r", 1, task.id)]
+            assert len(task.id) == 32
         with pytest.raises(Exception, match="failed") as failed:
             await cns.stimulate(go.create_signal(2))
         assert [type(error) for error in failed.value.exceptions] == [LookupError]  # type: ignore[attr-defined]
@@ -85,7 +86,8 @@ def test_whatever_a_handler_calls_and_awaits_has_it(open_store: OpenStore) -> No
             await (await durable.start(go.create_signal(1), run_id="r"))
             ids = {task.neuron: task.id for task in (await durable.tasks("r")).items}
         assert {where: one.id for where, one in seen.items()} == {where: ids[where.split(",")[0]] for where in seen}
-        assert len(seen) == 8 and len(threads) > 1
+        assert len(seen) == 8
+        assert len(threads) > 1
 
     asyncio.run(main())
 
@@ -165,15 +167,18 @@ def test_a_join_has_one_id_however_its_signals_arrive(open_store: OpenStore) -> 
 def test_a_run_inside_of_a_handler_is_not_recorded(open_store: OpenStore) -> None:
     async def main() -> None:
         go, axon, seen = collateral("go", int), Parts(), list[tuple[str, int]]()
-        starter, inner, last = neuron("starter", axon), neuron("inner", {"other": collateral("out", int)}), neuron("last")
+        starter, inner, last = (
+            neuron("starter", axon),
+            neuron("inner", {"other": collateral("out", int)}),
+            neuron("last"),
+        )
         nested = collateral("nested", int)
 
         @starter.dendrite(go)
         async def on_go(number: int, axon: Parts, ctx: Context[int, Any]) -> Signal[int]:
             # Also one that shares its context values.
-            for options in ({}, {"context_store": ctx.stimulation.context}):
-                signals = [nested.create_signal(number) for number in (1, 2)]
-                await ctx.cns.stimulate(signals, **options)
+            for store in (None, ctx.stimulation.context):
+                await ctx.cns.stimulate([nested.create_signal(number) for number in (1, 2)], context_store=store)
             return axon.part.create_signal(number)
 
         @inner.dendrite(nested)

@@ -95,8 +95,9 @@ def after_a_crash(open_store: OpenStore, *steps: Step) -> Any:
 
 
 def put_in(item: str) -> Step:
-    def step(ctx: Context[Any, Any]) -> None:
+    def step(ctx: Context[Basket, Any]) -> None:
         basket = ctx.get()
+        assert basket is not None
         basket.items.append(item)
 
     return step
@@ -192,10 +193,12 @@ def test_what_cannot_be_stored_fails_what_sets_it(open_store: OpenStore) -> None
             with pytest.raises(StimulationFailed) as failed:
                 await run
             (error,) = failed.value.exceptions
-            assert isinstance(error, EncodingError) and "the context of neuron 'keeper'" in str(error)
+            assert isinstance(error, EncodingError)
+            assert "the context of neuron 'keeper'" in str(error)
             tasks = (await durable.tasks("r")).items
             assert [task.status for task in tasks] == ["finished", "failed"]
-            assert tasks[1].error is not None and "neuron 'keeper'" in tasks[1].error
+            assert tasks[1].error is not None
+            assert "neuron 'keeper'" in tasks[1].error
             assert (await durable.run("r")).status == "failed"
 
     asyncio.run(main())
@@ -223,9 +226,12 @@ def test_what_is_made_unstorable_in_place_fails_the_run(open_store: OpenStore, s
                 await asyncio.wait_for(run._wait(), 10)
             # It is told once, however often the value is found to be so.
             (error,) = failed.value.exceptions
-            assert isinstance(error, EncodingError) and "the context of neuron 'keeper'" in str(error)
+            assert isinstance(error, EncodingError)
+            assert "the context of neuron 'keeper'" in str(error)
             row = await durable.run("r")
-            assert row.status == "failed" and row.error is not None and "neuron 'keeper'" in row.error
+            assert row.status == "failed"
+            assert row.error is not None
+            assert "neuron 'keeper'" in row.error
             assert {task.status for task in (await durable.tasks("r")).items} == {"finished"}
             other = await durable.start(go.create_signal(1), run_id="other")
             await other

@@ -66,10 +66,9 @@ PROGRAMS = {
     ),
     "a cycle": program(Neuron((A,), parts=(napping(1, A, emits=(A,)),)), start=Start(signals=((A, 4),))),
 }
-KINDS = [
-    Settings(sync=sync, volume=volume, slow=slow)
-    for sync, volume, slow in itertools.product(("turn", "hop", "end"), ("full", "frontier"), (False, True))
-]
+SYNCS: tuple[Any, ...] = ("turn", "hop", "end")
+VOLUMES: tuple[Any, ...] = ("full", "frontier")
+KINDS = [Settings(sync, volume, slow) for sync, volume, slow in itertools.product(SYNCS, VOLUMES, (False, True))]
 
 
 def words(settings: Settings) -> str:
@@ -100,7 +99,7 @@ def test_it_may_die_anywhere(name: str, settings: Settings) -> None:
     die_everywhere(PROGRAMS[name], settings, in_memory)
 
 
-@pytest.mark.parametrize("volume", ["full", "frontier"])
+@pytest.mark.parametrize("volume", VOLUMES)
 @pytest.mark.parametrize("name", ["a join", "a fan-out with limits"])
 def test_so_it_is_on_sqlite(name: str, volume: Any, tmp_path: Path) -> None:
     numbers = itertools.count()

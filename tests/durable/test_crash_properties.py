@@ -1,5 +1,5 @@
-"""Whatever the graph, and wherever its processes die: what was done over all attempts is what an uninterrupted run does,
-nothing that was committed is done again, and ids stay.
+"""Whatever the graph, and wherever its processes die: what was done over all attempts is what an uninterrupted run
+does, nothing that was committed is done again, and ids stay.
 
 What holds after each death is checked by ``Trial``.
 """
@@ -8,10 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from cnstra.durable import Store
 
 from ..properties.drawing import Features, programs
 from ..properties.profiles import tried
@@ -21,6 +25,7 @@ from .trials import Settings, Trial, assert_same_end, in_memory, quietly
 
 PLAIN = Features(
     ways=("stimulate",),
+    styles=("plain", "async", "future", "async"),
     naps=2,
     gates=0,
     tough=("",),
@@ -34,12 +39,13 @@ PLAIN = Features(
 )
 # What is enqueued may arrive at a join before it is due, or after.
 ENQUEUING = replace(PLAIN, deeds=("enqueue",), joins=False)
+TRANSACTIONAL = replace(PLAIN, styles=("plain", "plain", "async"))
 # Nothing suspends, so that the order of everything is determined.
 ORDERED = replace(PLAIN, styles=("plain",), naps=0, joins=False, starts=1)
 # What fails, fails for good: a join that has run without what would have been caused runs again with that alone.
 RETRIED = replace(PLAIN, joins=False)
 
-DEATHS = st.builds(Death, st.integers(1, 6), st.sampled_from(("before", "between", "after")))
+DEATHS = st.builds(Death, st.integers(1, 12), st.sampled_from(("before", "between", "after")))
 SETTINGS = st.builds(
     Settings,
     sync=st.sampled_from(("turn", "hop", "end")),
@@ -51,27 +57,54 @@ SETTINGS = st.builds(
 )
 
 
+def lively(features: Features) -> st.SearchStrategy[Program]:
+    """Programs that have something to begin with."""
+
+    def begin(program: Program) -> Program:
+        heard = [collateral for collateral, _, _ in program.listeners]
+        starts = [
+            replace(
+                start,
+                signals=tuple((c if c in heard else heard[0], max(fuel, 4)) for c, fuel in signals),
+                max_hops=None if start.max_hops in (None, 1) else start.max_hops + 1,
+            )
+            for start in program.starts
+            for signals in [start.signals or ((heard[-1], 7),)]
+        ]
+        return replace(program, starts=tuple(starts))
+
+    return programs(features).map(begin)
+
+
+def survive(program: Program, settings: Settings) -> Trial:
+    """Run it in processes that die; each while it lives, if it lives as long as one would that has all to itself."""
+    alive = Trial(program, replace(settings, deaths=()), in_memory())
+    alive()
+    deaths = tuple(Death(1 + (death.write - 1) % alive.writes[0], death.way) for death in settings.deaths)
+    return Trial(program, replace(settings, deaths=deaths), in_memory())
+
+
 @pytest.fixture(autouse=True, scope="module")
 def quiet() -> Iterator[None]:
     with quietly():
         yield
 
 
-@given(programs(PLAIN), SETTINGS)
+@given(lively(PLAIN), SETTINGS)
 @tried(400)
 def test_the_union_of_all_attempts_is_an_uninterrupted_run(program: Program, settings: Settings) -> None:
-    trial = Trial(program, settings, in_memory())
+    trial = survive(program, settings)
     assert_same_end(program, trial, trial())
 
 
-@given(programs(ENQUEUING), SETTINGS)
+@given(lively(ENQUEUING), SETTINGS)
 @tried(200)
 def test_so_it_is_with_what_handlers_enqueue(program: Program, settings: Settings) -> None:
-    trial = Trial(program, settings, in_memory())
+    trial = survive(program, settings)
     assert_same_end(program, trial, trial())
 
 
-@given(programs(PLAIN), SETTINGS)
+@given(lively(PLAIN), SETTINGS)
 @tried(20)
 def test_wherever_the_first_process_dies(program: Program, settings: Settings) -> None:
     alive = Trial(program, replace(settings, deaths=()), in_memory())
@@ -82,24 +115,33 @@ def test_wherever_the_first_process_dies(program: Program, settings: Settings) -
             assert_same_end(program, trial, trial())
 
 
-@given(programs(ORDERED), SETTINGS.map(lambda settings: replace(settings, sync="hop", volume="full")))
+@given(lively(ORDERED), SETTINGS.map(lambda settings: replace(settings, sync="hop", volume="full")))
 @tried(100)
 def test_a_recovered_run_continues_the_order(program: Program, settings: Settings) -> None:
     alive = Trial(program, replace(settings, deaths=()), in_memory())
     alive()
     ((order, _),) = alive.history
-    trial = Trial(program, settings, in_memory())
+    trial = survive(program, settings)
     trial()
     for started, settled in trial.history:
         left = [key for key in order if key not in settled]
         assert started == left[: len(started)]
 
 
-@given(programs(RETRIED), SETTINGS)
+@given(lively(TRANSACTIONAL), SETTINGS.map(lambda settings: replace(settings, slow=False)))
+@tried(60)
+def test_transactional_neurons_have_written_what_is_finished_of_them(program: Program, settings: Settings) -> None:
+    with TemporaryDirectory() as directory:
+        file = Path(directory) / "runs.db"
+        trial = Trial(program, settings, lambda: Store.open(f"sqlite:///{file}"), file)
+        assert_same_end(program, trial, trial())
+
+
+@given(lively(RETRIED), SETTINGS)
 @tried(100)
 def test_retried_without_its_faults_it_has_done_what_one_without_faults_does(
     program: Program, settings: Settings
 ) -> None:
-    trial = Trial(program, settings, in_memory())
+    trial = survive(program, settings)
     trial()
     assert_same_end(program, trial, trial.retry(), faulty=False)

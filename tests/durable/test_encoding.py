@@ -55,12 +55,14 @@ def test_a_payload_of_the_wrong_type_fails_what_emits_it(
             with pytest.raises(StimulationFailed) as failed:
                 await run
             (error,) = failed.value.exceptions
-            assert isinstance(error, EncodingError) and "collateral 'number'" in str(error)
+            assert isinstance(error, EncodingError)
+            assert "collateral 'number'" in str(error)
             # Nothing of its list is emitted; the other activation does its part.
             assert bench.heard == [1, "two"]
             tasks = (await durable.tasks("r")).items
-            assert [task.status for task in tasks if task.neuron == "emitter"][0] == "failed"
-            assert tasks[0].error is not None and "collateral 'number'" in tasks[0].error
+            assert next(task.status for task in tasks if task.neuron == "emitter") == "failed"
+            assert tasks[0].error is not None
+            assert "collateral 'number'" in tasks[0].error
             assert (await durable.run("r")).status == "failed"
         # The store is sound: it can be read without the graph, and goes on.
         store = open_store()
@@ -87,7 +89,8 @@ def test_what_a_run_begins_with_is_refused_at_once(open_store: OpenStore) -> Non
                     await call(shop.place.create_signal(wrong))
             with pytest.raises(EncodingError, match="options"):
                 await durable.start(shop.order(), stimulation_context={"line": object()})
-            assert not (await durable.runs()).items and not shop.log
+            assert not (await durable.runs()).items
+            assert not shop.log
 
     asyncio.run(main())
 
@@ -100,7 +103,8 @@ def test_what_is_too_large_fails_what_emits_it(open_store: OpenStore) -> None:
                 await (await durable.start(bench.go.create_signal(2), run_id="r"))
             (error,) = failed.value.exceptions
             assert isinstance(error, EncodingError)
-            assert "collateral 'text'" in str(error) and "max_size is 100" in str(error)
+            assert "collateral 'text'" in str(error)
+            assert "max_size is 100" in str(error)
             await (await durable.start(bench.go.create_signal(1)))
         assert bench.heard == [1]
 
@@ -147,7 +151,8 @@ def test_a_codec_that_fails_fails_the_activation(open_store: OpenStore) -> None:
             with pytest.raises(StimulationFailed) as failed:
                 await (await durable.start(bench.go.create_signal(1), run_id="r"))
             (error,) = failed.value.exceptions
-            assert isinstance(error, EncodingError) and "no key" in str(error)
+            assert isinstance(error, EncodingError)
+            assert "no key" in str(error)
             assert isinstance(error.__cause__, OSError)
 
     asyncio.run(main())
@@ -162,7 +167,8 @@ def test_what_is_enqueued_and_cannot_be_stored_fails(open_store: OpenStore, volu
 
         @boss.dendrite(go)
         async def on_go(number: int, axon: Any, ctx: Context[Any, Any]) -> None:
-            ctx.stimulation.enqueue([ActivationTask(worker, work.create_signal(one)) for one in (1, "two", 3)])
+            wrong: tuple[Any, ...] = (1, "two", 3)
+            ctx.stimulation.enqueue([ActivationTask(worker, work.create_signal(one)) for one in wrong])
             await asyncio.sleep(0)
 
         @worker.dendrite(work)
@@ -175,13 +181,15 @@ def test_what_is_enqueued_and_cannot_be_stored_fails(open_store: OpenStore, volu
             with pytest.raises(StimulationFailed) as failed:
                 await run
             (error,) = failed.value.exceptions
-            assert isinstance(error, EncodingError) and "collateral 'work'" in str(error)
+            assert isinstance(error, EncodingError)
+            assert "collateral 'work'" in str(error)
             # It was never called with what could not be recorded.
             assert done == [1, 3]
             assert (await durable.run("r")).status == "failed"
             (task,) = [task for task in (await durable.tasks("r")).items if task.status == "failed"]
             assert (task.neuron, task.input) == ("worker", None)
-            assert task.error is not None and "collateral 'work'" in task.error
+            assert task.error is not None
+            assert "collateral 'work'" in task.error
             # There is nothing that it could be done again with.
             with pytest.raises(EncodingError, match="activation"):
                 await durable.retry("r")
@@ -204,8 +212,10 @@ def test_recorded_errors_have_their_tracebacks(open_store: OpenStore) -> None:
             with pytest.raises(StimulationFailed) as failed:
                 await again
             (error,) = failed.value.exceptions
-            assert isinstance(error, RecordedError) and "no courier" in str(error)
+            assert isinstance(error, RecordedError)
+            assert "no courier" in str(error)
             (task,) = (await durable.tasks("o1")).items
-            assert task.traceback is not None and "in fail" in task.traceback
+            assert task.traceback is not None
+            assert "in fail" in task.traceback
 
     asyncio.run(main())

@@ -33,11 +33,15 @@ class Stop(Exception):  # noqa: N818 - gets out of ``async with``, and no more
 
 async def interrupted(cns: CNS, store: Store, begun: asyncio.Event, signal: Signal[Any], **options: Any) -> None:
     """A run whose process lets go of it as soon as it has begun."""
-    with pytest.raises(Stop):
+
+    async def service() -> None:
         async with Durable(cns, store) as durable:
             await durable.start(signal, run_id="r", **options)
             await begun.wait()
             raise Stop
+
+    with pytest.raises(Stop):
+        await service()
 
 
 class Chain(Axon[int]):
@@ -45,7 +49,7 @@ class Chain(Axon[int]):
 
 
 class Links:
-    """A neuron that calls itself, each time with one less, and waits in the first attempt as soon as it is at ``at``."""
+    """A neuron that calls itself, each time with one less, and waits the first time that it is at ``at``."""
 
     def __init__(self, at: int) -> None:
         self.begun = asyncio.Event()
@@ -129,7 +133,9 @@ def test_the_timeout_counts_anew_in_each_attempt() -> None:
                 await run
             row = await durable.run("r")
             # A timeout is a decision on the run, unlike the end of a process.
-            assert row.status == "aborted" and row.error is not None and "Timeout" in row.error
+            assert row.status == "aborted"
+            assert row.error is not None
+            assert "Timeout" in row.error
             await (await durable.retry("r"))
             assert (await durable.run("r")).status == "completed"
 
@@ -211,9 +217,13 @@ def test_what_no_modality_dendrite_knows_is_refused() -> None:
     async def main() -> None:
         switch = Switch()
         async with Durable(switch.cns, Store.open("memory://")) as durable:
-            for options in ({"modality": modality("http")}, {"afferent_path": afferent_path("v1")}):
+            unknown: tuple[dict[str, Any], ...] = (
+                {"modality": modality("http")},
+                {"afferent_path": afferent_path("v1")},
+            )
+            for options in unknown:
                 with pytest.raises(ValueError, match="could not be found again"):
-                    await durable.start(switch.go.create_signal(1), **options)  # type: ignore[arg-type]
+                    await durable.start(switch.go.create_signal(1), **options)
             with pytest.raises(ValueError, match="could not be found again"):
                 await durable.start(switch.go.create_signal(1), modality=switch.http, afferent_path=switch.paths[1])
             assert not (await durable.runs()).items
@@ -223,7 +233,14 @@ def test_what_no_modality_dendrite_knows_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"concurrency": 0}, {"concurrency": "2"}, {"max_hops": 0}, {"timeout": -1}, {"timeout": "1"}, {"modality": "http"}],
+    [
+        {"concurrency": 0},
+        {"concurrency": "2"},
+        {"max_hops": 0},
+        {"timeout": -1},
+        {"timeout": "1"},
+        {"modality": "http"},
+    ],
     ids=str,
 )
 def test_options_that_the_engine_refuses_are_refused_before_anything_is_stored(options: Any) -> None:

@@ -1,4 +1,5 @@
-"""A store that is down, full or locked: runs stop at their last commit or wait, and go on when it is back (promise 10)."""
+"""A store that is down, full or locked: runs stop at their last commit or wait, and go on when it is back (promise
+10)."""
 
 from __future__ import annotations
 
@@ -28,14 +29,23 @@ T = TypeVar("T")
 
 
 class TroubledStore(MortalStore):
-    """Its writes raise what is set as ``trouble``; how many did is counted."""
+    """Its writes raise what is set as ``trouble``."""
 
     trouble: StoreError | None = None
     refusals = 0
+    _hears: asyncio.Event | None = None
+
+    async def refused(self, times: int) -> None:
+        """Wait until so many writes were refused."""
+        while self.refusals < times:
+            self._hears = asyncio.Event()
+            await self._hears.wait()
 
     async def _write(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
         if self.trouble is not None:
             self.refusals += 1
+            if self._hears is not None:
+                self._hears.set()
             raise self.trouble
         return await super()._write(kind, call)
 
@@ -85,7 +95,8 @@ def test_stop_aborts_at_the_last_commit_and_recover_continues(kind: Any, sync: A
             bench.goes_on.set()
             with pytest.raises(StimulationAborted) as aborted:
                 await run
-            assert aborted.value.reason is GONE and run.outcome == "aborted"
+            assert aborted.value.reason is GONE
+            assert run.outcome == "aborted"
             row = await durable.run("o1")
             # It is nobody's decision on the run.
             assert (row.status, row.error) == ("running", None)
@@ -111,8 +122,7 @@ def test_wait_goes_on_when_it_is_back(kind: Any, sync: Any, caplog: pytest.LogCa
             run = await bench.held(durable)
             bench.store.trouble = GONE
             bench.goes_on.set()
-            while bench.store.refusals < 3:
-                await asyncio.sleep(0.001)
+            await bench.store.refused(3)
             assert run.outcome == "running"
             bench.store.trouble = None
             await run
@@ -151,8 +161,7 @@ def test_a_locked_store_is_waited_for(kind: Any, policy: Any, caplog: pytest.Log
             run = await bench.held(durable)
             bench.store.trouble = BUSY
             bench.goes_on.set()
-            while bench.store.refusals < 5:
-                await asyncio.sleep(0.001)
+            await bench.store.refused(5)
             bench.store.trouble = None
             await run
             assert (await durable.run("o1")).status == "completed"
@@ -190,7 +199,8 @@ def test_a_run_that_cannot_be_recorded_is_not_started() -> None:
             with pytest.raises(StoreUnavailableError, match="the disk is full"):
                 await durable.start(bench.shop.order(), run_id="o1")
             bench.store.trouble = None
-            assert not (await durable.runs()).items and not bench.shop.log
+            assert not (await durable.runs()).items
+            assert not bench.shop.log
             bench.goes_on.set()
             await (await durable.start(bench.shop.order(), run_id="o1"))
 
@@ -204,8 +214,7 @@ def test_a_start_waits_for_a_locked_store() -> None:
             bench.goes_on.set()
             bench.store.trouble = BUSY
             starting = asyncio.ensure_future(durable.start(bench.shop.order(), run_id="o1"))
-            while bench.store.refusals < 3:
-                await asyncio.sleep(0.001)
+            await bench.store.refused(3)
             bench.store.trouble = None
             await (await starting)
 
@@ -216,11 +225,15 @@ def test_a_start_waits_for_a_locked_store() -> None:
 def test_it_can_be_left_while_the_store_is_away(kind: Any, caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
         bench = Bench(kind)
-        with pytest.raises(ZeroDivisionError):
+
+        async def service() -> None:
             async with Durable(bench.shop.cns, bench.store, commit_interval=0) as durable:
                 await bench.held(durable)
                 bench.store.die()
                 raise ZeroDivisionError
+
+        with pytest.raises(ZeroDivisionError):
+            await service()
         bench.goes_on.set()
         inner = bench.store.inner
         for owner in await inner.owners():
@@ -249,8 +262,7 @@ def test_who_waits_for_the_store_leaves_when_it_is_back(kind: Any) -> None:
                 raise ZeroDivisionError
 
         leaving = asyncio.ensure_future(service())
-        while bench.store.refusals < 3:
-            await asyncio.sleep(0.001)
+        await bench.store.refused(3)
         assert not leaving.done()
         bench.store.trouble = None
         with pytest.raises(ZeroDivisionError):
@@ -264,18 +276,18 @@ def test_who_waits_for_the_store_leaves_when_it_is_back(kind: Any) -> None:
 
 def test_a_lease_that_cannot_be_renewed_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
     async def main() -> None:
-        bench = Bench(TroubledStore)
-        beats = 0
+        bench, beats = Bench(TroubledStore), list[float]()
+        enough, loop = asyncio.Event(), asyncio.get_running_loop()
 
         def beat(owner: str, lease: float) -> Any:
-            nonlocal beats
-            beats += 1
+            beats.append(lease)
+            if len(beats) == 3:
+                loop.call_soon_threadsafe(enough.set)
             raise GONE
 
         bench.store.beat = beat
         async with Durable(bench.shop.cns, bench.store, lease=0.03):
-            while beats < 3:
-                await asyncio.sleep(0.005)
+            await enough.wait()
 
     asyncio.run(main())
     assert [record.getMessage() for record in caplog.records] == [f"the lease cannot be renewed: {GONE}"]

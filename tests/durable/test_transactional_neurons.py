@@ -49,27 +49,33 @@ def test_what_cannot_be_one_is_refused_at_once(file: Path) -> None:
     later = neuron("later").dendrite(collateral=go, response=write_later)
     worker = neuron("worker", offload=True).dendrite(collateral=go, response=write)
     cns, store = CNS([plain, later, worker]), open_on(file)
-    for neurons, store_, words in (
+    refused: tuple[tuple[Any, Store, str], ...] = (
         ([later], store, "'later': its handler on 'go' is async"),
         (["worker"], store, "'worker': its handler on 'go' runs in a worker thread"),
         (["nobody"], store, "no neuron 'nobody'"),
         ([neuron("plain")], store, "no neuron 'plain'"),
         (["plain"], Store.open("memory://"), "has no transactions"),
         ("plain", store, "a list of neurons"),
-    ):
+    )
+    for neurons, store_, words in refused:
         with pytest.raises(TypeError, match=words):
-            Durable(cns, store_, transactional=neurons)  # type: ignore[arg-type]
+            Durable(cns, store_, transactional=neurons)
 
 
 def test_what_turns_out_to_be_async_fails(file: Path) -> None:
     async def main() -> None:
         go = collateral("go", int)
-        sneaky = neuron("sneaky").dendrite(collateral=go, response=lambda number: write_later(number))
+
+        def sneak(number: int) -> Any:
+            return write_later(number)
+
+        sneaky = neuron("sneaky").dendrite(collateral=go, response=sneak)
         async with Durable(CNS([sneaky]), open_on(file), transactional=[sneaky]) as durable:
             with pytest.raises(StimulationFailed) as failed:
                 await (await durable.start(go.create_signal(1)))
             (error,) = failed.value.exceptions
-            assert isinstance(error, TypeError) and "it must write and return" in str(error)
+            assert isinstance(error, TypeError)
+            assert "it must write and return" in str(error)
         assert not written(file)
 
     asyncio.run(main())
@@ -94,7 +100,8 @@ def test_it_needs_a_durable_run(file: Path) -> None:
             with pytest.raises(StimulationFailed) as failed:
                 await (await durable.start(go.create_signal(1)))
             ((error,),) = [one.exceptions for one in failed.value.exceptions if isinstance(one, StimulationFailed)]
-            assert isinstance(error, LookupError) and "it can only be activated in a durable run" in str(error)
+            assert isinstance(error, LookupError)
+            assert "it can only be activated in a durable run" in str(error)
             await (await durable.start(nested.create_signal(2)))
         assert written(file) == [2]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
@@ -60,9 +60,7 @@ class Bank:
             current_transaction().execute(insert, (number,))
             return self.axon.booked.create_signal(number)
 
-        self.bank.dendrite(
-            collateral=self.axon.asked, response=on_asked_in_a_thread if offload else on_asked
-        )
+        self.bank.dendrite(collateral=self.axon.asked, response=on_asked_in_a_thread if offload else on_asked)
         self.cns = CNS([asker, self.bank, listener])
 
     async def does(self, number: int, ctx: Any) -> None:
@@ -78,7 +76,10 @@ class Bank:
 
     def rows(self) -> list[int]:
         with administrator() as connection:
-            return [number for (number,) in connection.execute(f'SELECT number FROM "{self.schema}".booked ORDER BY 1'.encode())]
+            return [
+                number
+                for (number,) in connection.execute(f'SELECT number FROM "{self.schema}".booked ORDER BY 1'.encode())
+            ]
 
 
 @pytest.fixture
@@ -112,7 +113,8 @@ def test_written_and_finished_or_neither(
             assert {one.status for one in left} <= {"finished"}
             # Of one that has died between two transactions the cause of both may stay.
             assert len(left) == 5 if volume == "full" else len(left) <= 1
-        assert bank.rows() == [0, 1] and set(bank.heard) == {0, 1}
+        assert bank.rows() == [0, 1]
+        assert set(bank.heard) == {0, 1}
         assert threading.get_ident() not in bank.threads
 
     asyncio.run(main())
@@ -133,7 +135,8 @@ def test_an_exception_undoes_it_and_retry_does_it_once(make_bank: Callable[..., 
             assert [type(error) for error in failed.value.exceptions] == [ConnectionError]
             assert bank.rows() == [0, 2]
             await (await durable.retry("r"))
-        assert bank.rows() == [0, 1, 2] and sorted(bank.heard) == [0, 1, 2]
+        assert bank.rows() == [0, 1, 2]
+        assert sorted(bank.heard) == [0, 1, 2]
 
     asyncio.run(main())
 
@@ -156,7 +159,8 @@ def test_so_does_what_the_commit_refuses(make_bank: Callable[..., Bank], offload
                 connection.execute(f'DELETE FROM "{bank.schema}".booked WHERE number = 1'.encode())
             await (await durable.retry("r"))
             assert (await durable.run("r")).status == "completed"
-        assert bank.rows() == [0, 1, 2] and sorted(bank.heard) == [0, 1, 2]
+        assert bank.rows() == [0, 1, 2]
+        assert sorted(bank.heard) == [0, 1, 2]
 
     asyncio.run(main())
 
@@ -245,7 +249,8 @@ def test_a_cancelled_one_has_not_written(make_bank: Callable[..., Bank], way: st
             # What was aborted runs to its end, and counts.
             assert bank.rows() == ([] if way == "cancel" else [0])
             await (await durable.retry("r"))
-        assert bank.rows() == [0] and bank.heard == [0]
+        assert bank.rows() == [0]
+        assert bank.heard == [0]
 
     asyncio.run(main())
 
@@ -275,7 +280,8 @@ def test_who_has_lost_the_lease_writes_nothing(make_bank: Callable[..., Bank]) -
             assert isinstance(aborted.value.reason, LeaseLostError)
             await asyncio.gather(*runs)
             assert (await other.run("r")).status == "completed"
-        assert bank.rows() == [0] and bank.heard == [0]
+        assert bank.rows() == [0]
+        assert bank.heard == [0]
 
     asyncio.run(main())
 

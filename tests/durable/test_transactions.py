@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +24,10 @@ from cnstra import (
     collateral,
     neuron,
 )
-from cnstra.durable import Durable, EncodingError, Store, StoreUnavailableError, current_activation, current_transaction
-
+from cnstra.durable import Durable, EncodingError, Store, current_activation, current_transaction
 from cnstra.durable.codecs import show_bytes
 
 from .crashing import Death, MortalSqlite, Way
-from .sqlite_files import locked
 
 
 class Bank:
@@ -68,9 +65,7 @@ class Bank:
         self.cns = CNS([bank, self.listener])
 
     def open(self, store: Store | None = None, **options: Any) -> Durable:
-        return Durable(
-            self.cns, store or Store.open(f"sqlite:///{self.file}"), transactional=[self.bank], **options
-        )
+        return Durable(self.cns, store or Store.open(f"sqlite:///{self.file}"), transactional=[self.bank], **options)
 
     def signals(self, *numbers: int) -> list[Signal[int]]:
         return [self.book.create_signal(number) for number in numbers]
@@ -166,7 +161,8 @@ def test_an_output_that_cannot_be_stored_undoes_it(bank: Bank) -> None:
             with pytest.raises(StimulationFailed) as failed:
                 await (await durable.start(bank.signals(1, 2, 3), run_id="r"))
             (error,) = failed.value.exceptions
-            assert isinstance(error, EncodingError) and "collateral 'booked'" in str(error)
+            assert isinstance(error, EncodingError)
+            assert "collateral 'booked'" in str(error)
         assert bank.rows() == [1, 3]
 
     asyncio.run(main())

@@ -5,28 +5,39 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 
 from cnstra import StimulationAborted, StimulationFailed
-from cnstra.durable import Durable, Record, Run, Store, StoreUnavailableError, Task
+from cnstra.durable import (
+    Durable,
+    Record,
+    Run,
+    Store,
+    StoreUnavailableError,
+    Task,
+    current_activation,
+    current_transaction,
+)
 from cnstra.durable.codecs import show_bytes
 from cnstra.durable.patience import now
 from cnstra.durable.port import FRONTIER, Row
 
 from ..properties.programs import Program
-from .crashing import Death, MortalStore, SlowMortalStore
+from .crashing import Death, MortalSqlite, MortalStore, SlowMortalStore
 from .playing import Heard, Player, Started
 
 __all__ = ["Ended", "Settings", "Trial", "assert_same_end", "in_memory", "quietly", "tried_without_deaths"]
 
-Path = tuple[Any, ...]
+Way = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
@@ -53,7 +64,7 @@ class Ended:
     """
 
     run: Run
-    tasks: dict[Path, set[tuple[Any, ...]]]
+    tasks: dict[Way, set[tuple[Any, ...]]]
     contexts: dict[str, Any]
 
 
@@ -64,16 +75,23 @@ class Trial:
         program: what to run; its enqueuing parts make less comparable.
         settings: how, and when processes die.
         open_store: a store on the same data each time.
+        file: that of a SQLite store, if neurons are to be transactional: each writes down that it was activated.
 
     Attributes:
         writes: how many each process made.
         history: for each process the keys of what it started, in order, and of what had finished or failed before.
     """
 
-    def __init__(self, program: Program, settings: Settings, open_store: Callable[[], Store]) -> None:
+    def __init__(
+        self, program: Program, settings: Settings, open_store: Callable[[], Store], file: Path | None = None
+    ) -> None:
         self.program = program
         self.settings = settings
-        self.player = Player(program, self._on_start)
+        self.player = Player(program, self._on_start, None if file is None else _write)
+        self._file = file
+        if file is not None:
+            with closing(sqlite3.connect(file)) as connection:
+                connection.execute("CREATE TABLE written (run TEXT, neuron TEXT, id TEXT UNIQUE)")
         self.writes: list[int] = []
         self.history: list[tuple[list[Any], set[Any]]] = []
         self._open_store = open_store
@@ -125,20 +143,21 @@ class Trial:
 
     async def _live(self, death: Death | None, again: bool) -> None:
         self._inner = self._open_store()
-        kind = SlowMortalStore if self.settings.slow else MortalStore
+        kind = SlowMortalStore if self.settings.slow else MortalStore if self._file is None else MortalSqlite
         store = kind(self._inner, death, on_write=self._on_write)
         self.writes.append(0)
         kind_of_run: Any = {
             "sync": self.settings.sync,
             "volume": self.settings.volume,
             "commit_interval": self.settings.interval,
+            "transactional": self.player.transactional,
         }
         async with Durable(self.player.cns, store, **kind_of_run) as durable:
             try:
                 runs = [] if self.settings.insists else await durable.recover()
                 for number, start in enumerate(self.program.starts):
                     signals = self.player.signals(start, number)
-                    options = {"concurrency": start.concurrency, "max_hops": start.max_hops}
+                    options: Any = {"concurrency": start.concurrency, "max_hops": start.max_hops}
                     runs.append(await durable.start(signals, run_id=f"r{number}", **options))
                 runs += await durable.recover()
                 if again:
@@ -176,7 +195,7 @@ class Trial:
             frontier = [row for row in rows if row.status in FRONTIER]
             taken_over = {int(seq) for row in frontier if row.joined for seq in row.joined.split(",")}
             needed = {row.seq for row in frontier} | taken_over
-            needed |= {row.cause for row in rows if row.seq in needed}
+            needed |= {row.cause for row in rows if row.seq in needed and row.cause is not None}
             if {row.seq for row in rows} - needed or (rows and run.status == "completed"):
                 self._violations.append(f"more is stored than is needed: {rows}")
 
@@ -212,6 +231,7 @@ class Trial:
             if self.settings.volume == "full":
                 done = Counter(task.neuron for task in tasks if task.status == "finished")
                 assert await self._contexts(run) == done
+            self._check_written(run.id, tasks, await self._contexts(run))
             row = await self._inner.find(run.id)
             if run.status == "running" and not (await self._inner.frontier(row.key)).tasks and not tasks:
                 self._left[run.id] = None  # nothing of it was ever recorded
@@ -221,6 +241,20 @@ class Trial:
             self._left[run.id] = {
                 (task.neuron, Heard(task.input["path"], task.dendrite)) for task in tasks if task.seq in wanted
             }
+
+    def _check_written(self, run_id: str, tasks: list[Task], contexts: dict[str, Any]) -> None:
+        """What transactional neurons have written is what is finished of them; an id twice, and the run would fail."""
+        if self._file is None:
+            return
+        with closing(sqlite3.connect(self._file)) as connection:
+            rows = connection.execute("SELECT neuron, id FROM written WHERE run = ?", (run_id,)).fetchall()
+        # They count what they have done in the same commit.
+        counts = Counter(neuron for neuron, _ in rows)
+        assert counts == {name: count for name, count in contexts.items() if name in self.player.transactional}
+        if self.settings.volume == "full":
+            names = self.player.transactional
+            finished = {(one.neuron, one.id) for one in tasks if one.status == "finished" and one.neuron in names}
+            assert finished == {*rows}
 
     async def _runs(self) -> list[Run]:
         return list((await Record(self._inner).runs()).items)
@@ -235,10 +269,10 @@ class Trial:
     # -- at the end
 
     async def _end_of(self, run: Run) -> Ended:
-        tasks: dict[Path, set[tuple[Any, ...]]] = {}
-        paths: dict[int, Path] = {0: ()}
+        tasks: dict[Way, set[tuple[Any, ...]]] = {}
+        paths: dict[int, Way] = {0: ()}
         for task in await self._tasks(run) if self.settings.volume == "full" else ():
-            path: Path = (task.neuron, task.collateral, task.dendrite)
+            path: Way = (task.neuron, task.collateral, task.dendrite)
             if task.joined:
                 # Which of them is the last one depends on how they arrived.
                 path = (task.neuron, frozenset(paths[seq] for seq in task.joined))
@@ -279,6 +313,12 @@ def assert_same_end(program: Program, trial: Trial, ended: dict[str, Ended], *, 
             assert one.tasks == other.tasks
         if not trial.player.enqueued:
             assert one.contexts == other.contexts
+
+
+def _write(neuron: str) -> None:
+    activation = current_activation()
+    row = activation.run_id, neuron, activation.id
+    current_transaction().execute("INSERT INTO written VALUES (?, ?, ?)", row)
 
 
 class NoHeartbeat:

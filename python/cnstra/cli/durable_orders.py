@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
 import tempfile
@@ -93,18 +92,13 @@ def _url_in(folder: Path, *, fresh: bool) -> str:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """What durable runs and what is under them log is told here by the error in which it ends, if it does."""
-    handler, logs = (
-        logging.NullHandler(),
-        [logging.getLogger(name) for name in ("asyncio", "cnstra.durable", "psycopg")],
-    )
+    """What durable runs and their driver log is told here by the error in which it ends, if it does."""
+    handler, logs = logging.NullHandler(), [logging.getLogger(name) for name in ("cnstra.durable", "psycopg")]
     for log in logs:
         log.addHandler(handler)
     try:
         yield
     finally:
-        # A task in which the second Ctrl-C came logs that nobody has looked at it, when it is collected.
-        gc.collect()
         for log in logs:
             log.removeHandler(handler)
 
@@ -123,20 +117,28 @@ def _run(
 ) -> int:
     from cnstra.demo.durable_job import place_durably
 
+    async def work() -> Outcome:
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        assert task is not None
+        # Who does not want to wait for the batches that go on cancels them: they are let go of as they stand.
+        interrupts.insisted = lambda: loop.call_soon_threadsafe(task.cancel)
+        try:
+            return await place_durably(
+                store,
+                ledger,
+                source,
+                monitor,
+                size=batch,
+                strict=strict,
+                stop=lambda: interrupts.received is not None,
+                recover_every=5.0,
+            )
+        except asyncio.CancelledError:
+            return Outcome(stopped=True, line=monitor.line)
+
     try:
         with monitor:
-            outcome = asyncio.run(
-                place_durably(
-                    store,
-                    ledger,
-                    source,
-                    monitor,
-                    size=batch,
-                    strict=strict,
-                    stop=lambda: interrupts.received is not None,
-                    recover_every=5.0,
-                )
-            )
+            outcome = asyncio.run(work())
     except MalformedLineError as error:
         mend = "" if place is None else "mend the line and "
         standing = _standing(ledger, monitor.line, total)

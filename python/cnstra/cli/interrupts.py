@@ -29,6 +29,8 @@ class Interrupts:
 
     def __init__(self, asked: Callable[[], object] | None = None) -> None:
         self.received: int | None = None
+        # Called at the second signal, by who can do better than with an exception anywhere; that comes with the third.
+        self.insisted: Callable[[], object] | None = None
         self._asked = asked
         self._before: list[tuple[int, Callable[[int, FrameType | None], Any] | int | None]] = []
 
@@ -47,8 +49,12 @@ class Interrupts:
             signal.signal(number, handler)
 
     def _receive(self, number: int, _: FrameType | None) -> None:
-        if self.received is not None:
+        if self.received is None:
+            self.received = number
+            if self._asked is not None:
+                self._asked()
+        elif self.insisted is not None:
+            insisted, self.insisted = self.insisted, None
+            insisted()
+        else:
             raise KeyboardInterrupt
-        self.received = number
-        if self._asked is not None:
-            self._asked()

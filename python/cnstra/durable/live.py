@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from cnstra import Drain, Response, Stimulation, StimulationAborted, StimulationFailed
 
-from .errors import LeaseLostError, RecordedError, StoreError
+from .errors import LeaseLostError, StoreError
 from .errors_as_text import describe, storable
 from .journal import Journal
 from .port import Increment, RunEnd

@@ -31,13 +31,13 @@ def dump_options(codecs: Codecs, cns: CNS, options: Mapping[str, Any]) -> bytes:
                 f"listeners are added with cns.add_response_listener"
             )
     # What the engine refuses it would refuse in every attempt.
-    cns._prepare([], **options)
+    _ = cns._prepare([], **options)
     stored: dict[str, Any] = {}
     for name, value in options.items():
         if value is None:
             continue
         if name == "modality":
-            if _modalities(cns).get(value.name) is not value:
+            if not isinstance(value, Modality) or _modalities(cns).get(value.name) is not value:
                 raise ValueError(
                     f"no modality dendrite of the graph knows {value!r}, so that it could not be found again"
                 )

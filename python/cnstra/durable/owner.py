@@ -328,7 +328,7 @@ class Owner:
         error = live.exception
         try:
             await asyncio.sleep(_AGAIN)
-            while not await self._is_back(handle):
+            while not await self._is_back(handle):  # noqa: ASYNC110 - nothing tells when a store is back
                 await asyncio.sleep(_AGAIN)
         except DurableError as problem:
             error = StimulationAborted(problem)

@@ -190,7 +190,8 @@ class Recording:
         caused = response.caused
         if caused:
             first, last = caused[0].id, caused[-1].id
-            assert first is not None and last is not None
+            assert first is not None
+            assert last is not None
             if first > self._last_number + 1:
                 # The handler has enqueued something: that was reserved before what it returned (S3).
                 self.reconcile(response.stimulation.activation_tasks, before=first)

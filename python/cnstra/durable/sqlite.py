@@ -172,8 +172,8 @@ class SqliteStore(Store):
     def _renew(self, beside: sqlite3.Connection, owner: str, lease: float) -> None:
         """Have a lease renewed by the next commit, or do it if none comes.
 
-        While transactional handlers write, one transaction follows the other, and whoever tries again and again may find
-        the database locked each time. Nobody can take runs over before that commit: it would have to write, too.
+        While transactional handlers write, one transaction follows the other, and whoever tries again and again may
+        find the database locked each time. Nobody can take runs over before that commit: it would have to write, too.
         """
         self._overdue = overdue = _Overdue(owner, lease)
         if overdue.is_done.wait(_PATIENCE):
