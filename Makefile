@@ -107,7 +107,7 @@ test-rust: ## The tests of the scheduler by itself
 test-python: develop $(BARE) ## The Python tests, the engines side by side (ENGINES=native for one, PYTEST=... for pytest)
 	@# The first pass is seen as it goes, the others when it is done; `once` tests, and their database, are the first's.
 	@passes=$$(mktemp -d); trap 'kill $$(jobs -p) 2>/dev/null || true; rm -rf "$$passes"' EXIT; \
-	run() { CNSTRA_ENGINE=$$1 $(BIN)/python -m pytest -p no:cacheprovider "$${@:2}" $(PYTEST); }; \
+	run() { CNSTRA_ENGINE=$$1 $(BIN)/python -m pytest -o cache_dir=.pytest_cache/$$1 "$${@:2}" $(PYTEST); }; \
 	set -- $(ENGINES); first=$$1; shift; \
 	for engine in "$$@"; do \
 	    (run $$engine -m "not once" >"$$passes/$$engine" 2>&1; echo $$? >"$$passes/$$engine.status") & \

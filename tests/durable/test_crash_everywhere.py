@@ -81,14 +81,16 @@ def quiet() -> Iterator[None]:
         yield
 
 
-def die_everywhere(played: Program, settings: Settings, fresh: Callable[[], Callable[[], Store]]) -> None:
+def die_everywhere(
+    played: Program, settings: Settings, fresh: Callable[[], Callable[[], Store]], *, twice: bool = True
+) -> None:
     alive = Trial(played, settings, fresh())
     assert_same_end(played, alive, alive())
     for write in range(1, alive.writes[0] + 1):
         for way in ("before", "between", "after"):
             death = Death(write, way)
             # Its successor dies at once, too: at the write with which it takes over, or at its first commit.
-            for deaths in ((death,), (death, Death(1 + write % 2, way))):
+            for deaths in ((death,), (death, Death(1 + write % 2, way)))[: 1 + twice]:
                 trial = Trial(played, replace(settings, deaths=deaths), fresh())
                 assert_same_end(played, trial, trial())
 
@@ -109,3 +111,17 @@ def test_so_it_is_on_sqlite(name: str, volume: Any, tmp_path: Path) -> None:
         return lambda: Store.open(url)
 
     die_everywhere(PROGRAMS[name], Settings(volume=volume), fresh)
+
+
+@pytest.mark.parametrize("volume", VOLUMES)
+def test_so_it_is_on_postgres(volume: Any) -> None:
+    from .postgres import administrator, fresh_schema, postgres_url
+
+    with fresh_schema() as schema:
+
+        def fresh() -> Callable[[], Store]:
+            with administrator() as connection:
+                connection.execute(f'DROP SCHEMA IF EXISTS "{schema}" CASCADE'.encode())
+            return lambda: Store.open(postgres_url(), schema=schema)
+
+        die_everywhere(PROGRAMS["a join"], Settings(volume=volume, slow=True), fresh, twice=False)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 import pytest
 
 from cnstra import CNS, ActivationTask, Axon, Collateral, Context, Signal, StimulationAborted, collateral, neuron
-from cnstra.durable import Durable, DurableRun, current_activation
+from cnstra.durable import Durable, DurableRun, Store, current_activation
 
 from .conftest import OpenStore
 from .crashing import MortalStore, mortal
@@ -153,7 +154,7 @@ def test_as_many_as_before_may_be_others(open_store: OpenStore) -> None:
 def test_a_join_that_is_due_does_not_hide_what_was_enqueued(open_store: OpenStore) -> None:
     async def main() -> None:
         go, axon, work, held = collateral("go", int), Parts(), collateral("work", int), collateral("held", int)
-        splitter, keeper, boss, slow = neuron("splitter", axon), neuron("keeper"), neuron("boss"), neuron("slow")
+        splitter, boss, slow = neuron("splitter", axon), neuron("boss"), neuron("slow")
         summer = neuron("summer", concurrency=1)
         begun, is_first = asyncio.Event(), [True]
         done: list[Any] = []
@@ -174,10 +175,6 @@ def test_a_join_that_is_due_does_not_hide_what_was_enqueued(open_store: OpenStor
 
         summer.join(collateral=axon.part, response=hold)
 
-        @keeper.dendrite(go)
-        def on_keeper(number: int) -> None:
-            pass
-
         # Hears the same as the join: in the turn in which its two parts become one activation, it enqueues one.
         @boss.dendrite(axon.part)
         def on_part(number: int, _: Any, ctx: Context[Any, Any]) -> None:
@@ -188,7 +185,7 @@ def test_a_join_that_is_due_does_not_hide_what_was_enqueued(open_store: OpenStor
         async def on_work(number: int) -> None:
             await hold("work")
 
-        cns, store = CNS([splitter, keeper, boss, summer, slow]), mortal(open_store())
+        cns, store = CNS([splitter, boss, summer, slow]), mortal(open_store())
         async with Durable(cns, store, commit_interval=0) as durable:
             run = await durable.start([held.create_signal(0), go.create_signal(0)], concurrency=2)
             await begun.wait()
@@ -200,3 +197,35 @@ def test_a_join_that_is_due_does_not_hide_what_was_enqueued(open_store: OpenStor
         assert sorted(map(str, done)) == ["0", "[1, 2]", "work"]
 
     asyncio.run(main())
+
+
+def test_worker_threads_note_nothing_twice() -> None:
+    go, work, ids = collateral("go", int), collateral("work", int), list[str]()
+    boss, worker = neuron("boss"), neuron("worker", offload=True)
+
+    @boss.dendrite(go)
+    def on_go(count: int, _: Any, ctx: Context[Any, Any]) -> None:
+        ctx.stimulation.enqueue([ActivationTask(worker, work.create_signal(number)) for number in range(count)])
+
+    @worker.dendrite(work)
+    def on_work(number: int, _: Any, ctx: Context[int, Any]) -> None:
+        ctx.set(number)
+        ids.append(current_activation().id)
+
+    async def main() -> None:
+        async with Durable(CNS([boss, worker]), Store.open("memory://"), commit_interval=0) as durable:
+            for number in range(40):
+                ids.clear()
+                await (await durable.start(go.create_signal(30), run_id=f"r{number}"))
+                tasks = (await durable.tasks(f"r{number}")).items
+                assert {task.status for task in tasks} == {"finished"}
+                assert sorted(task.id for task in tasks if task.neuron == "worker") == sorted(ids)
+                assert len(tasks) == 31
+
+    before = sys.getswitchinterval()
+    # Threads take turns as often as they can: what they note is entered there, while the loop ends the turn.
+    sys.setswitchinterval(1e-6)
+    try:
+        asyncio.run(main())
+    finally:
+        sys.setswitchinterval(before)

@@ -175,7 +175,7 @@ class Trial:
     def _on_start(self, started: Started) -> None:
         """With ``sync="hop"`` what caused it is stored."""
         # What is enqueued twice, since what enqueues it has run twice, is not told apart here.
-        if self.settings.sync != "hop" or started.is_of_enqueued:
+        if self.settings.sync != "hop" or started.is_of_enqueued or not self._inner.inline:
             return
         emitted = self.player.emitted
         causes = {emitted[heard.path][1] for heard in started.heard if heard.path in emitted}
@@ -188,7 +188,7 @@ class Trial:
     def _on_write(self, kind: str) -> None:
         """With ``volume="frontier"`` nothing is stored that is not needed."""
         self.writes[-1] += 1
-        if self.settings.volume == "full" or kind != "commit":
+        if self.settings.volume == "full" or kind != "commit" or not self._inner.inline:
             return
         for run in now(self._inner.list_runs()):
             rows = self._rows(run.run_id)

@@ -86,7 +86,9 @@ class RunContexts:
         problems: list[EncodingError] = []
         if not self._read:
             return problems
-        read, self._read = self._read, set()
+        # Copies: handlers in worker threads get and set theirs meanwhile.
+        read = [*self._read]
+        self._read.difference_update(read)
         for name in read:
             if name in self._values:
                 try:
@@ -111,8 +113,8 @@ class RunContexts:
             return {}
         taken: dict[str, bytes | None] = {}
         for name in [*self._dirty] if only is None else [only] * (only in self._dirty):
-            data = self._dirty.pop(name)
-            if self._written.get(name) == data:
+            data: Any = self._dirty.pop(name, self)
+            if data is self or self._written.get(name) == data:
                 continue
             taken[name] = data
             if data is None:

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from itertools import count
 from math import inf
+from threading import RLock
 from typing import Any, Literal
 
 from cnstra import ActivationTask, Response
@@ -129,6 +130,7 @@ class Recording:
         self._original = original
         self._numbers = count(claim.last_seq + 1)
         self._dirty: dict[int, Noted] = {}
+        self._lock = RLock()  # handlers in worker threads are entered there
         self._last_number = 0  # the greatest of the engine's that is known
         self._next_advance = 0.0
 
@@ -179,9 +181,7 @@ class Recording:
             cause, cause_id, noted = 0, self.root, None
         else:
             assert task.id is not None
-            noted = self.by_number.get(task.id)
-            if noted is None:
-                noted = self.adopt(task)
+            noted = self._known(task, task.id)
             if response.output_index == 0:
                 self._settle(noted, response.error)
             if response.output_index + 1 >= response.output_count:
@@ -189,9 +189,7 @@ class Recording:
             cause, cause_id = noted.seq, noted.id
         caused = response.caused
         if caused:
-            first, last = caused[0].id, caused[-1].id
-            assert first is not None
-            assert last is not None
+            first, last = caused[0].id or 0, caused[-1].id or 0
             if first > self._last_number + 1:
                 # The handler has enqueued something: that was reserved before what it returned (S3).
                 self.reconcile(response.stimulation.activation_tasks, before=first)
@@ -278,9 +276,18 @@ class Recording:
 
     def reconcile(self, tasks: Iterable[ActivationTask], before: float = inf) -> None:
         """Note those of the run's unfinished activations, up to a number, that are not known yet."""
-        for task in tasks:
-            if task.id not in self.by_number and task.id is not None and task.id < before:
-                self.adopt(task)
+        with self._lock:
+            for task in tasks:
+                if task.id not in self.by_number and task.id is not None and task.id < before:
+                    self.adopt(task)
+
+    def _known(self, task: ActivationTask, number: int) -> Noted:
+        noted = self.by_number.get(number)
+        if noted is None:
+            with self._lock:
+                # A worker thread may be about to enter what a turn that ends meanwhile finds not to be known.
+                noted = self.by_number.get(number) or self.adopt(task)
+        return noted
 
     def enter(self, task: ActivationTask) -> Noted:
         """A handler is being entered.
@@ -289,9 +296,7 @@ class Recording:
             EncodingError: what it would be given cannot be stored, so that it could not be given that again.
         """
         assert task.id is not None
-        noted = self.by_number.get(task.id)
-        if noted is None:
-            noted = self.adopt(task)
+        noted = self._known(task, task.id)
         if noted.problem is not None:
             raise noted.problem
         noted.started = time.time()
@@ -329,13 +334,14 @@ class Recording:
         """That it has succeeded is committed, or is going to be together with this: what only it needed may go."""
         if self._keeps_all:
             return
-        for done in (noted, *noted.joined):
-            parent, done.parent = done.parent, None
-            if parent is not None:
-                parent.children -= 1
-                self._drop_if_done(parent)
-            if done is not noted:
-                self._drop_if_done(done)
+        with self._lock:
+            for done in (noted, *noted.joined):
+                parent, done.parent = done.parent, None
+                if parent is not None:
+                    parent.children -= 1
+                    self._drop_if_done(parent)
+                if done is not noted:
+                    self._drop_if_done(done)
 
     def take_back(self, noted: Noted, increment: Increment) -> None:
         """What ``take_alone`` gave has not been committed: it has not succeeded."""
@@ -356,15 +362,17 @@ class Recording:
 
     def take(self, end: RunEnd | None = None) -> Increment:
         """Everything that has changed since the last time. It counts as stored from then on."""
-        dirty, self._dirty = self._dirty, {}
+        with self._lock:
+            dirty, self._dirty = self._dirty, {}
         return self._increment(dirty.values(), self.contexts.take(), end)
 
     def take_alone(self, noted: Noted, children: Sequence[Noted]) -> Increment:
         """The finish of one activation, with what it causes and its neuron's context, for a transaction of its own."""
         self.hops = max(self.hops, noted.hop)
         all_of_it = (noted, *noted.joined, *children)
-        for one in all_of_it:
-            self._dirty.pop(one.seq, None)
+        with self._lock:
+            for one in all_of_it:
+                self._dirty.pop(one.seq, None)
         return self._increment(all_of_it, self.contexts.take(noted.neuron), None)
 
     def _increment(self, noted: Iterable[Noted], contexts: dict[str, bytes | None], end: RunEnd | None) -> Increment:
