@@ -97,7 +97,7 @@ def quiet() -> Iterator[None]:
 
 
 @given(lively(PLAIN), SETTINGS)
-@tried(400)
+@tried(300)
 def test_the_union_of_all_attempts_is_an_uninterrupted_run(program: Program, settings: Settings) -> None:
     trial = mortal(settings, in_memory_with(program))
     assert_same_end(program, trial, trial())

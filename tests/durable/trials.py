@@ -308,7 +308,9 @@ def assert_same_end(program: Program, trial: Trial, ended: dict[str, Ended], *, 
     assert {started.key for started in trial.player.started} == keys
     for run_id, one in ended.items():
         other = expected[run_id]
-        assert (one.run.status, one.run.hops) == (other.run.status, other.run.hops)
+        assert one.run.status == other.run.status
+        # How far it has gone is written now and then: what a dead process did after that may have been the longest.
+        assert one.run.hops == other.run.hops if not trial.settings.deaths else one.run.hops <= other.run.hops
         if trial.settings.volume == "full":
             assert one.tasks == other.tasks
         if not trial.player.enqueued:

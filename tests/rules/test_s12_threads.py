@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable
 
@@ -164,3 +165,37 @@ def test_a_waiter_whose_loop_is_closed_is_passed_over_and_its_run_ends_aborted()
     assert (line.order, line.most) == ([0, 2, 3, 4], 1)
     assert lost.outcome == "aborted"
     assert names(lost.outstanding_tasks) == ["slow"]
+
+
+def test_a_grant_that_comes_before_the_waiter_rests_leaves_it_where_it_lives() -> None:
+    """The thread that gave the slot back once became the home of the run that got it, and took it along when it ended."""
+    go = collateral("go", int)
+    ended: list[str] = []
+    before = sys.getswitchinterval()
+
+    async def nap(_: int) -> None:
+        await asyncio.sleep(0)
+
+    def work(cns: CNS) -> None:
+        async def main() -> None:
+            run = cns.stimulate(go.create_signal(1))
+            try:
+                await run
+            finally:
+                ended.append(run.outcome)
+
+        asyncio.run(main())
+
+    # Threads take turns between any two steps, so that every moment of a run's first turn is met.
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(40):
+            cns = CNS([neuron("napper", concurrency=1).dendrite(collateral=go, response=nap)])
+            threads = [threading.Thread(target=work, args=(cns,)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(before)
+    assert ended == ["completed"] * 320

@@ -116,6 +116,8 @@ fn dispatch(stim: &Bound<'_, Stimulation>, entry: Option<Entry<'_>>) -> PyResult
             let waits = wait_for_slot(stim, &mut state.run, handler, number);
             if waits {
                 drop(state);
+                // From here on another thread may have to know where the run lives, which this one alone can find out.
+                this.host(py)?;
                 look_for_deadlock(stim, handler, number)?;
                 continue;
             }
