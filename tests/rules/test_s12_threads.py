@@ -168,7 +168,7 @@ def test_a_waiter_whose_loop_is_closed_is_passed_over_and_its_run_ends_aborted()
 
 
 def test_a_grant_that_comes_before_the_waiter_rests_leaves_it_where_it_lives() -> None:
-    """The thread that gave the slot back once became the home of the run that got it, and took it along when it ended."""
+    """The thread that gave the slot back became the home of the run that got it, and took it along when it ended."""
     go = collateral("go", int)
     ended: list[str] = []
     before = sys.getswitchinterval()
