@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -13,6 +13,8 @@ from .port import Row, RunRow, Store
 from .records import Attempt, Page, Run, RunStatus, Task
 
 __all__ = ["Record", "as_seconds"]
+
+_Signals = Mapping[int, Sequence[tuple[str, bytes]]]  # what activations have emitted, by seq
 
 
 class Record:
@@ -113,10 +115,11 @@ class Record:
         after = 0 if cursor is None else _number(cursor)
         row = await self._row(run_id)
         rows, outputs = await patiently(lambda: self._store.list_tasks(row.key, after=after, limit=limit + 1))
-        outputs = {**outputs, 0: row.entry}
         shown = rows[:limit]
+        # Each once, however many of the page answer it: an entry may have a hundred thousand signals.
+        signals = {seq: Codecs.decode_signals(data) for seq, data in {**outputs, 0: row.entry}.items()}
         return Page(
-            tuple(self._task(task, outputs) for task in shown), str(shown[-1].seq) if len(rows) > limit else None
+            tuple(self._task(task, signals) for task in shown), str(shown[-1].seq) if len(rows) > limit else None
         )
 
     async def _row(self, run_id: str) -> RunRow:
@@ -144,7 +147,7 @@ class Record:
             entry=self._signals(row.entry),
         )
 
-    def _task(self, row: Row, outputs: Mapping[int, bytes]) -> Task:
+    def _task(self, row: Row, signals: _Signals) -> Task:
         return Task(
             seq=row.seq,
             id=row.id,
@@ -156,7 +159,7 @@ class Record:
             hop=row.hop,
             attempt=row.attempt,
             status=row.status,
-            input=self._input(row, outputs),
+            input=self._input(row, signals),
             outputs=() if row.outputs is None else self._signals(row.outputs),
             error=row.error,
             traceback=row.traceback,
@@ -165,13 +168,11 @@ class Record:
             joined=() if row.joined is None else tuple(map(int, row.joined.split(","))),
         )
 
-    def _input(self, row: Row, outputs: Mapping[int, bytes]) -> Any:
+    def _input(self, row: Row, signals: _Signals) -> Any:
         if row.input is not None:
             return self._payload(row.collateral, row.input)
-        if row.cause is None or row.cause not in outputs:
-            return None
-        signals = Codecs.decode_signals(outputs[row.cause])
-        return self._payload(*signals[row.place]) if row.place < len(signals) else None
+        caused_by = () if row.cause is None else signals.get(row.cause, ())
+        return self._payload(*caused_by[row.place]) if row.place < len(caused_by) else None
 
     def _signals(self, data: bytes) -> tuple[dict[str, Any], ...]:
         return tuple(
