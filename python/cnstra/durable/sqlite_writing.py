@@ -90,6 +90,11 @@ INSERT INTO cnstra_tasks ({", ".join(Row._fields[:_CAUSED])}, run) VALUES ({", "
 _CHANGE = f"""
 UPDATE cnstra_tasks SET {", ".join(f"{name} = ?" for name in Change._fields[:-1])} WHERE seq = ? AND run = ?
 """
+# The same, if the run is its owner's: most commits change something, and need not look before. It changes nothing where
+# the task is not there, either: only that it has changed one tells anything.
+_CHANGE_HELD = f"""{_CHANGE.rstrip()}
+AND EXISTS (SELECT 1 FROM cnstra_runs WHERE key = run AND fence = ? AND status = 'running')
+"""
 _REMOVE = "DELETE FROM cnstra_tasks WHERE seq = ? AND run = ?"
 _SET_CONTEXT = """
 INSERT INTO cnstra_contexts (run, neuron, value) VALUES (?, ?, ?)
@@ -237,24 +242,26 @@ def write_increments(cursor: sqlite3.Cursor, batch: Sequence[Increment]) -> froz
     execute, executemany = cursor.execute, cursor.executemany
     refused: list[int] = []
     for increment in batch:
-        key, added = increment.key, increment.added
+        key, fence, added, changed = increment.key, increment.fence, increment.added, increment.changed
+        # Under the write lock what is found here holds until the commit.
         if increment.advance:
             last_seq = max([row.seq for row in added]) if added else 0
-            is_held = execute(_ADVANCE, (increment.hops, last_seq, key, increment.fence)).rowcount
+            is_held = execute(_ADVANCE, (increment.hops, last_seq, key, fence)).rowcount
+        elif changed and execute(_CHANGE_HELD, (*changed[0], key, fence)).rowcount:
+            is_held, changed = True, changed[1:]
         else:
-            # Under the write lock what is read here holds until the commit.
-            is_held = execute(_IS_HELD, (key, increment.fence)).fetchone()
+            is_held = execute(_IS_HELD, (key, fence)).fetchone()
         if not is_held:
             refused.append(key)
             continue
+        # What is changed grows by what it has emitted. That is cheapest while it is the last row of the table: so this
+        # comes before what is added, and again if that was among it.
+        if changed and executemany(_CHANGE, [(*change, key) for change in changed]).rowcount == len(changed):
+            changed = ()
         if added:
-            caused = [(*row[:_CAUSED], key) for row in added if row[_CAUSED:] == _NOTHING]
-            if caused:
-                executemany(_ADD_CAUSED, caused)
-            if len(caused) < len(added):
-                executemany(_ADD, [(*row, key) for row in added if row[_CAUSED:] != _NOTHING])
-        if increment.changed:
-            executemany(_CHANGE, [(*change, key) for change in increment.changed])
+            _add(cursor, key, added)
+        if changed:
+            executemany(_CHANGE, [(*change, key) for change in changed])
         if increment.removed:
             executemany(_REMOVE, [(seq, key) for seq in increment.removed])
         if increment.contexts:
@@ -262,6 +269,14 @@ def write_increments(cursor: sqlite3.Cursor, batch: Sequence[Increment]) -> froz
         if increment.end is not None:
             _end_own(cursor, key, increment.fence, increment.end)
     return frozenset(refused)
+
+
+def _add(cursor: sqlite3.Cursor, key: int, added: Sequence[Row]) -> None:
+    caused = [(*row[:_CAUSED], key) for row in added if row[_CAUSED:] == _NOTHING]
+    if caused:
+        cursor.executemany(_ADD_CAUSED, caused)
+    if len(caused) < len(added):
+        cursor.executemany(_ADD, [(*row, key) for row in added if row[_CAUSED:] != _NOTHING])
 
 
 def _write_contexts(cursor: sqlite3.Cursor, key: int, contexts: Mapping[str, bytes | None]) -> None:
