@@ -59,6 +59,39 @@ class IncrementCases(StoreBench):
         assert [(task.seq, task.status) for task in tasks] == [(1, "finished")]
 
     @on_store
+    async def test_of_what_is_changed_some_may_be_added_with_it(self, store: Store) -> None:
+        for advance in (True, False):
+            claim = await begin(store, f"run {advance}")
+            await commit(store, claim, added=[row(1), row(2)])
+            changed = [change(seq, outputs=b"%d" % seq) for seq in (2, 3, 1)]
+            await commit(store, claim, added=[row(3)], changed=changed, advance=advance)
+            tasks, _ = await store.list_tasks(claim.key)
+            assert tasks == [row(one.seq)._replace(**one._asdict()) for one in sorted(changed, key=lambda it: it.seq)]
+
+    @on_store
+    async def test_one_task_after_the_other(self, store: Store) -> None:
+        claim, another = await begin(store), await begin(store, "another")
+        await commit(store, another, added=[row(1)])
+        await commit(store, claim, added=[row(1)])
+        tasks = [row(1)]
+        for seq in range(1, 7):
+            done = change(seq, attempt=seq, outputs=None if seq == 2 else WORDS.encode() * seq)
+            caused = row(seq + 1, cause=seq, neuron=WORDS, hop=seq)
+            if seq == 3:
+                caused = caused._replace(cause=None, input=b"in")
+            given = Increment(claim.key, claim.fence, [caused], [done], hops=seq, advance=seq % 2 == 0)
+            stranger = Increment(claim.key, claim.fence + 1, [caused], [done], hops=9, advance=given.advance)
+            assert await store.commit([stranger]) == {claim.key}
+            assert (await store.list_tasks(claim.key))[0] == tasks
+            assert await store.commit([given]) == frozenset()
+            tasks = [*tasks[:-1], tasks[-1]._replace(**done._asdict()), caused]
+            assert (await store.list_tasks(claim.key))[0] == tasks
+        found = await store.find("run")
+        assert found is not None
+        assert found.hops == 6
+        assert (await store.list_tasks(another.key))[0] == [row(1)]
+
+    @on_store
     async def test_large_values(self, store: Store) -> None:
         large = bytes(range(256)) * (4 * MEGABYTE // 256)
         claim = await begin(store, entry=large, options=large[:MEGABYTE])

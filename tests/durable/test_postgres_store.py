@@ -24,6 +24,7 @@ from cnstra.durable import (
 from cnstra.durable.port import Increment, RunEnd
 from cnstra.durable.postgres import PostgresStore
 from cnstra.durable.postgres_commit import SESSION, TYPES, Commit
+from cnstra.durable.postgres_usual import usual_values
 
 from .postgres import administrator, named, on_postgres, opened, postgres_url, schema, terminate
 from .store_bench import begin, change, commit, finish, row, takeover
@@ -402,11 +403,15 @@ def test_a_commit_looks_everything_up_by_key(schema: str, state: str) -> None:
             if state == "large and analyzed":
                 connection.execute("ANALYZE cnstra_runs, cnstra_tasks")
             looking = [Increment(one.key, 1, one.added, one.changed, one.removed, advance=False) for one in batch]
-            for increments in (batch, batch[:1], looking, looking[:1]):
+            usual = [
+                [Increment(1, 1, [row(1)], [change(2, outputs=b"out")], advance=advance)] for advance in (False, True)
+            ]
+            for increments in (batch, batch[:1], looking, looking[:1], *usual):
                 text, values = Commit(str.encode, [1] * len(TYPES)).of(increments)
                 lines = plan(connection, text, len(values))
                 scans = [line for line in lines if "cnstra_" in line]
-                tables = ["runs", "tasks", "tasks", *(["contexts", "attempts"] if increments[0].end else [])]
+                tables = ["runs", "tasks", *(["tasks"] if increments[0].removed else [])]
+                tables += ["contexts", "attempts"] if increments[0].end else []
                 assert [line.partition(" on ")[0] for line in scans] == [
                     f"Index Scan using cnstra_{table}_pkey" for table in tables
                 ]
@@ -416,6 +421,43 @@ def test_a_commit_looks_everything_up_by_key(schema: str, state: str) -> None:
                         assert ("AND" in condition) == ("runs" not in scan), condition
 
     on_postgres(schema, case)
+
+
+@pytest.mark.parametrize("advance", [False, True])
+def test_what_is_usual_is_written_again_to_the_same_values(schema: str, advance: bool) -> None:
+    """As after an answer that was lost; and by the statement that it has for itself."""
+
+    async def case(store: PostgresStore) -> None:
+        claim = await begin(store)
+        await commit(store, claim, added=[row(1)])
+        done = change(1, outputs=b"out")
+        usual = Increment(claim.key, claim.fence, [row(2, cause=1)], [done], hops=2, advance=advance)
+        assert usual_values(usual) is not None
+        await commit(store, claim, added=[row(2, cause=1, input=b"in", error="error", joined="1")])
+        for _ in range(2):
+            assert await store.commit([usual]) == frozenset()
+            assert (await store.list_tasks(claim.key))[0] == [row(1)._replace(**done._asdict()), row(2, cause=1)]
+
+    on_postgres(schema, case)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"added": [row(2, cause=None, input=b"in")]},
+        {"added": [row(2, joined="1")]},
+        {"added": [row(1)]},
+        {"added": [row(2), row(3)]},
+        {"changed": [change(1, outputs=b"out", error="error")]},
+        {"changed": [change(1)]},
+        {"removed": [3]},
+        {"contexts": {"neuron": None}},
+        {"end": RunEnd("completed", None)},
+    ],
+)
+def test_what_is_more_than_usual_is_told(changes: dict[str, Any]) -> None:
+    values: dict[str, Any] = {"added": [row(2)], "changed": [change(1, outputs=b"out")], **changes}
+    assert usual_values(Increment(1, 1, **values)) is None
 
 
 def test_threads_are_not_needed_for_it(schema: str) -> None:

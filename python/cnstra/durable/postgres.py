@@ -5,6 +5,7 @@ postgres_opening       URLs, connections, and what PostgreSQL's errors mean
 postgres_connections   connections that are kept
 postgres_packing       rows in PostgreSQL's binary format
 postgres_commit        the statement that writes a batch
+postgres_usual         that of the most usual batch
 postgres_owning        who owns runs
 postgres_reading       what is read
 postgres_transactions  transactional handlers
@@ -30,7 +31,7 @@ from . import postgres_reading as reading
 from .errors import StoreUnavailableError
 from .port import Beat, Candidate, Claim, Frontier, Increment, NewRun, Row, RunEnd, RunRow, Store, Takeover
 from .postgres_commit import ENDED, SESSION, TYPES, Commit, ended
-from .postgres_connections import BlockingConnections, Connections, ask, ask_blocking
+from .postgres_connections import BlockingConnections, Connections, ask, ask_again, ask_blocking, asking
 from .postgres_packing import words
 from .postgres_schema import migrate
 from .postgres_transactions import (
@@ -65,6 +66,7 @@ class _Open:
     handlers: Connections
     threads: BlockingConnections
     writer: psycopg.AsyncConnection[Any]
+    cursor: psycopg.AsyncRawCursor[tuple[Any, ...]]
     writer_lock: asyncio.Lock
     commit: Commit
     in_transaction: Commit
@@ -144,6 +146,7 @@ class PostgresStore(Store):
             handlers=Connections(self._url, self._parameters, self._pool_size, {}),
             threads=BlockingConnections(self._url, self._parameters, self._pool_size),
             writer=writer,
+            cursor=asking(writer),
             writer_lock=asyncio.Lock(),
             commit=Commit(self._qualify, oids),
             in_transaction=Commit(self._qualify, oids, RESULT),
@@ -296,14 +299,14 @@ class PostgresStore(Store):
             writer = opened.writer
             try:
                 writer = await self._writer(opened)
-                written = await ask(writer, *opened.commit.of(batch))
+                written = await ask_again(opened.cursor, *opened.commit.of(batch))
                 if len(written) == len(batch):
                     return frozenset()
                 known = {key for (key,) in written}
                 missing = [one for one in batch if one.key not in known]
                 if any(one.end is not None for one in missing):
                     # It may have been written by a commit whose answer was lost, and which is made again.
-                    known |= {key for (key,) in await ask(writer, self._qualify(ENDED), ended(missing))}
+                    known |= {key for (key,) in await ask_again(opened.cursor, self._qualify(ENDED), ended(missing))}
             except psycopg.Error as error:
                 # A server that is read-only by now may not be the first any more: the next connection may find that.
                 if opening.lost(error) or isinstance(error, psycopg.errors.ReadOnlySqlTransaction):
@@ -317,7 +320,7 @@ class PostgresStore(Store):
             return opened.writer
         await opened.writer.close()
         writer, oids = await self._new_writer()
-        opened.writer = writer
+        opened.writer, opened.cursor = writer, asking(writer)
         opened.commit, opened.in_transaction = Commit(self._qualify, oids), Commit(self._qualify, oids, RESULT)
         return writer
 

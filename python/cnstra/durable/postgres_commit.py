@@ -3,7 +3,7 @@
 It is a chain of data-modifying CTEs. The first, ``fenced``, locks or writes the runs that are still their owner's, and
 tells which; all others write for these alone. Rows come as arrays of composite values, one parameter for each kind.
 Parts that a batch has nothing for are left out, so there are a few dozen variants, of which a program uses a handful;
-each is prepared once on a connection.
+each is prepared once on a connection. What most commits are has statements of its own: see ``postgres_usual``.
 
 All parts of such a statement see the database as it was before it, and none may write a row that another one writes.
 That matters where a run ends ``aborted``: of its pending tasks, those that are in the increment are turned into aborted
@@ -32,6 +32,7 @@ from psycopg.types.numeric import Int4, Int8
 from .port import Change, Increment, Row
 from .postgres_packing import Layout, Rows, words
 from .postgres_schema import NOW
+from .postgres_usual import usual_text, usual_values
 
 __all__ = ["ENDED", "SESSION", "TYPES", "Commit", "ended"]
 
@@ -64,6 +65,7 @@ TYPES: Final = tuple(_LAYOUTS)
 _COLUMNS: Final = Row._fields
 _CHANGING: Final = ("attempt", "status", "outputs", "error", "traceback", "started", "duration")
 
+_LOOKED = "(SELECT $1::int8 AS key, $2::int8 AS fence)"
 _ONE = "(SELECT $1::int8 AS key, $2::int8 AS fence, $3::int4 AS hops, $4::int8 AS last_seq)"
 _ONE_END = _ONE.replace(")", ", $5::text AS status, $6::text AS error)")
 # What is done with the row of the run. To look at it is to lock it: nobody takes the run over meanwhile.
@@ -168,16 +170,26 @@ class Commit:
         self._result = result
         # By whether it is for one run, what is done with the rows of the runs, and its parts.
         self._texts: dict[tuple[bool, str, tuple[str, ...]], bytes] = {}
+        self._look = qualify(usual_text(_FENCED["look"].format(source=_LOOKED), 2, result))
+        self._advance = qualify(usual_text(_FENCED["advance"].format(source=_ONE), 4, result))
 
     def of(self, batch: Sequence[Increment]) -> tuple[bytes, list[Any]]:
         """The statement for a batch, and its parameters."""
+        if len(batch) == 1:
+            one = batch[0]
+            usual = usual_values(one)
+            if usual is not None:
+                # Of these types for good: psycopg would take the smallest that a number fits in, and prepare each anew.
+                whose = [Int8(one.key), Int8(one.fence)]
+                if not one.advance:
+                    return self._look, [*whose, *usual]
+                return self._advance, [*whose, Int4(one.hops), Int8(one.added[0].seq), *usual]
         rows = _rows(batch)
         ends = any(one.end is not None for one in batch)
         deed = "end" if ends else "advance" if any(one.advance for one in batch) else "look"
         parameters: list[Any]
         if len(batch) == 1:
             key, fence, hops, last_seq, status, error = _head(batch[0])
-            # Of these types for good: psycopg would take the smallest that a number fits in, and prepare each anew.
             parameters = [Int8(key), Int8(fence), Int4(hops), Int8(last_seq)]
             if ends:
                 parameters += [status, None if error is None else words(error)]

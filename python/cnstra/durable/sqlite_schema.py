@@ -71,7 +71,7 @@ MIGRATIONS: tuple[tuple[int, tuple[str, ...]], ...] = (
             """,
             # No index on what is left to do: it would make every commit a third dearer, and spare a takeover 0.2 s for
             # a million tasks of the run. What is read in such a scan comes first, what may be large last.
-            # With a rowid: without one a row lies in an index, which moves whatever is longer than a quarter of a page to
+            # With a rowid: without one a row lies in an index, which moves what is longer than a quarter of a page to
             # pages of its own, and each commit would write these too.
             """
             CREATE TABLE cnstra_tasks (
