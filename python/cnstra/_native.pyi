@@ -263,6 +263,9 @@ class Drain:
     @property
     def active_activations(self) -> int:
         """How many activations of the run have been entered and have not settled."""
+    @property
+    def last_id(self) -> int:
+        """The ``id`` of the activation that was reserved last, 0 if none was: the run has had as many (S2)."""
     def __reduce__(self) -> Never: ...
 
 @final

@@ -147,10 +147,6 @@ def test_as_many_as_before_may_be_others(open_store: OpenStore) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.xfail(
-    reason="nothing tells of an activation that is enqueued in the turn in which a join that has to wait becomes due, "
-    "if there are as many unfinished ones as before: the engine would have to tell how many it has numbered"
-)
 def test_a_join_that_is_due_does_not_hide_what_was_enqueued(open_store: OpenStore) -> None:
     async def main() -> None:
         go, axon, work, held = collateral("go", int), Parts(), collateral("work", int), collateral("held", int)

@@ -122,6 +122,7 @@ class Drained(NamedTuple):
     queue_length: int
     pending: int
     active: int
+    last_id: int
     frontier: tuple[Task, ...] | None
 
 

@@ -222,7 +222,7 @@ class Run:
             while not self.aborted and self.take():
                 pass
             self.clean()
-            event = SimpleNamespace(stimulation=self, **self.counters())
+            event = SimpleNamespace(stimulation=self, last_id=self.count, **self.counters())
             for listener in (*self.drains, *self.cns.drains):
                 try:
                     listener(event)

@@ -85,7 +85,7 @@ class Stage:
             run = self.number.get()
             self.know(run, drain.stimulation)
             call = next(calls)
-            counters = drain.queue_length, drain.pending_activations, drain.active_activations
+            counters = drain.queue_length, drain.pending_activations, drain.active_activations, drain.last_id
             self.events.append(Drained(run, whose, *counters, self.frontier(run)))
             if call == ear.fault_at:
                 raise ValueError(f"fault of the {whose} drain listener at {call}")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from cnstra import CNS, Drain, StimulationFailed, collateral, neuron
+from cnstra import CNS, ActivationTask, Context, Drain, StimulationFailed, collateral, neuron
 
 from .gates import Gates, relay, sink
 
@@ -92,6 +92,25 @@ def test_a_drain_says_where_its_run_stands() -> None:
         0,
         0,
     )
+
+
+def test_a_drain_tells_how_many_activations_there_have_been() -> None:
+    last_ids: list[int] = []
+    part, work = collateral("part", int), collateral("work", int)
+
+    def enqueue(number: int, _: Any, ctx: Context[Any, Any]) -> None:
+        if number == 1:
+            ctx.stimulation.enqueue([ActivationTask(worker, work.create_signal(number))])
+
+    worker = sink("worker", work, [])
+    summer = neuron("summer").join(collateral=part, response=lambda _: None)
+    cns = CNS([neuron("boss").dendrite(collateral=part, response=enqueue), summer, worker])
+    cns.add_drain_listener(lambda drain: last_ids.append(drain.last_id))
+    cns.stimulate([])
+    # Two for each part, one that is enqueued, and the join that takes the parts over.
+    cns.stimulate([part.create_signal(1), part.create_signal(2)])
+    cns.activate([ActivationTask(worker, work.create_signal(0))])
+    assert last_ids == [0, 6, 1]
 
 
 def test_one_that_raises_makes_the_run_fail_and_the_others_are_still_called() -> None:

@@ -201,7 +201,11 @@ def drain(stim: Any) -> None:
         return
     pending, active = run.pending, run.active
     event = Drain._make(
-        stimulation=stim, queue_length=pending + active, pending_activations=pending, active_activations=active
+        stimulation=stim,
+        queue_length=pending + active,
+        pending_activations=pending,
+        active_activations=active,
+        last_id=run.last_number,
     )
     fatal: BaseException | None = None
     for _, listener in listeners:

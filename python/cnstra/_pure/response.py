@@ -62,7 +62,7 @@ class Response(_View):
 class Drain(_View):
     """A turn of a run ended."""
 
-    __slots__ = ("active_activations", "pending_activations", "queue_length", "stimulation")
+    __slots__ = ("active_activations", "last_id", "pending_activations", "queue_length", "stimulation")
 
     pending_activations: int
     active_activations: int

@@ -63,7 +63,6 @@ class Live:
         self._transactional = transactional
         self._failed = failed
         self._ended = ended
-        self._seen = -1, -1  # how many are unfinished, by the engine and by the recording, when it was last looked
         self._stop: Exception | None = None
         self._is_last = False  # whether nothing comes after what was taken last
 
@@ -104,12 +103,7 @@ class Live:
         if self._stop is not None and not stimulation.done():
             # It was to be stopped when nobody had the run in hand yet.
             stimulation.cancel(self._stop)
-        seen = drain.queue_length, len(self.recording.by_number)
-        if seen[0] != seen[1] and seen != self._seen:
-            # A join has become due, or somebody has enqueued something: no response tells of these.
-            self.recording.reconcile(stimulation.activation_tasks)
-            # In a run that is being aborted the two differ for good; to look again is of use only if something changes.
-            self._seen = drain.queue_length, len(self.recording.by_number)
+        self.recording.reconcile(drain)
         # With nothing active the run is most likely over, and somebody awaits that. What is pending then may be what an
         # abort has left undone.
         self._journal.ask(self, is_urgent=not drain.active_activations)

@@ -16,92 +16,22 @@ from math import inf
 from threading import RLock
 from typing import Any, Literal
 
-from cnstra import ActivationTask, Response
+from cnstra import ActivationTask, Drain, Response
 
 from .activation import activation_id
 from .codecs import Codecs
 from .contexts import RunContexts
 from .errors import EncodingError
 from .errors_as_text import describe, traceback_text
+from .noted import Noted
 from .port import Change, Claim, Frontier, Increment, Row, RunEnd
-from .records import TaskStatus
 
-__all__ = ["Noted", "Recording"]
+__all__ = ["Recording", "Volume"]
 
 # Seconds after which the row of a run that goes on is brought up to date: it would cost each turn a third more.
 _ADVANCE_EVERY = 1.0
 
 Volume = Literal["full", "frontier"]
-
-
-class Noted:
-    """One activation, until it is finished and stored."""
-
-    __slots__ = (
-        "attempt", "cause", "children", "collateral", "dendrite", "duration", "entered", "error", "hop", "id", "input",
-        "is_kept", "is_stored", "joined", "neuron", "outputs", "parent", "place", "predicted", "problem", "recording",
-        "seq", "started", "status", "traceback", "trusted",
-    )  # fmt: skip
-
-    def __init__(
-        self,
-        recording: Recording,
-        seq: int,
-        id_: str,
-        cause: int | None,
-        place: int,
-        names: tuple[str, str, int],
-        hop: int,
-    ) -> None:
-        self.recording = recording
-        self.seq = seq
-        self.id = id_
-        self.cause = cause
-        self.place = place
-        self.neuron, self.collateral, self.dendrite = names
-        self.hop = hop
-        self.attempt = recording.attempt
-        self.status: TaskStatus = "pending"
-        self.input: bytes | None = None
-        self.outputs: bytes | None = None
-        self.error: str | None = None
-        self.traceback: str | None = None
-        self.started: float | None = None  # by the wall clock
-        self.entered = 0.0  # by the monotonic one
-        self.duration: float | None = None
-        self.joined: tuple[Noted, ...] = ()
-        self.parent: Noted | None = None  # its cause, where the store has to keep that one's outputs for it
-        self.children = 0  # how many unfinished ones need its outputs
-        self.is_kept = False  # an unfinished join has taken its signal over, and may have to be run again
-        self.is_stored = False
-        # Of a transactional one: its finish, with what it caused, is committed, whatever the engine makes of it.
-        self.trusted = False
-        # Why what was enqueued cannot be stored: it fails when it is entered, and is not stored before.
-        self.problem: EncodingError | None = None
-        self.predicted: list[Noted] = []
-
-    @property
-    def needs_commit(self) -> bool:
-        """Whether no commit of its cause has told the store of it: a join's activation, or one that was enqueued."""
-        return self.cause is None or bool(self.joined)
-
-    def settle_clock(self) -> None:
-        """It is over: that took as long as it took."""
-        if self.entered:
-            self.duration = time.monotonic() - self.entered
-
-    def row(self) -> Row:
-        joined = ",".join(str(part.seq) for part in self.joined) if self.joined else None
-        return Row(
-            self.seq, self.id, self.cause, self.place, self.neuron, self.collateral, self.dendrite, self.hop,
-            self.attempt, self.status, self.input, self.outputs, self.error, self.traceback, self.started,
-            self.duration, joined,
-        )  # fmt: skip
-
-    def change(self) -> Change:
-        return Change(
-            self.attempt, self.status, self.outputs, self.error, self.traceback, self.started, self.duration, self.seq
-        )
 
 
 class Recording:
@@ -131,7 +61,7 @@ class Recording:
         self._numbers = count(claim.last_seq + 1)
         self._dirty: dict[int, Noted] = {}
         self._lock = RLock()  # handlers in worker threads are entered there
-        self._last_number = 0  # the greatest of the engine's that is known
+        self._last_number = 0  # the engine's, up to which all are known, or were
         self._next_advance = 0.0
 
     @property
@@ -192,7 +122,7 @@ class Recording:
             first, last = caused[0].id or 0, caused[-1].id or 0
             if first > self._last_number + 1:
                 # The handler has enqueued something: that was reserved before what it returned (S3).
-                self.reconcile(response.stimulation.activation_tasks, before=first)
+                self._adopt_new(response.stimulation.activation_tasks, before=first)
             self._last_number = last
             if noted is not None and noted.predicted:
                 for child in caused:
@@ -256,7 +186,8 @@ class Recording:
             self._dirty[noted.seq] = noted
         if task.id is not None:
             self.by_number[task.id] = noted
-            self._last_number = max(self._last_number, task.id)
+            if task.id == self._last_number + 1:
+                self._last_number = task.id
         return noted
 
     def _part(self, task: ActivationTask) -> Noted:
@@ -274,7 +205,14 @@ class Recording:
         neuron, collateral, dendrite = names
         return self._original.get(neuron, neuron), self._original.get(collateral, collateral), dendrite
 
-    def reconcile(self, tasks: Iterable[ActivationTask], before: float = inf) -> None:
+    def reconcile(self, drain: Drain) -> None:
+        """A turn is over: note what no response of it has told of, what was enqueued and joins that have become
+        due."""
+        if drain.last_id > self._last_number:
+            self._adopt_new(drain.stimulation.activation_tasks)
+            self._last_number = drain.last_id
+
+    def _adopt_new(self, tasks: Iterable[ActivationTask], before: float = inf) -> None:
         """Note those of the run's unfinished activations, up to a number, that are not known yet."""
         with self._lock:
             for task in tasks:

@@ -20,8 +20,8 @@ from .codecs import Codecs
 from .contexts import RunContexts
 from .errors import LeaseLostError, StoreError
 from .live import Live
+from .noted import Noted
 from .port import Increment, Store
-from .recording import Noted
 
 __all__ = ["Wrapping"]
 

@@ -332,6 +332,12 @@ impl<S, E> Run<S, E> {
         self.active
     }
 
+    /// The number of the activation that was reserved last (S2); 0 if none was.
+    #[must_use]
+    pub fn last_number(&self) -> Number {
+        self.last_number
+    }
+
     /// Entered handlers and unsettled listeners: what an abort has to wait for (S10).
     #[must_use]
     pub fn in_flight(&self) -> usize {

@@ -269,12 +269,16 @@ fn tell_drain(stim: &Bound<'_, Stimulation>) -> PyResult<()> {
     let global = engine.family.get().drain_listeners.snapshot(py);
     let local = this.options().on_drain.iter();
     let listeners: Vec<&Py<PyAny>> = local.chain(global.iter().map(|(_, listener)| &**listener)).collect();
-    let (pending, active) = {
+    let event = {
         let state = this.lock(py);
-        (state.run.pending(), state.run.active())
+        Drain {
+            stimulation: stim.clone().unbind(),
+            pending_activations: state.run.pending(),
+            active_activations: state.run.active(),
+            last_id: state.run.last_number(),
+        }
     };
-    let stimulation = stim.clone().unbind();
-    let event = Bound::new(py, Drain { stimulation, pending_activations: pending, active_activations: active })?;
+    let event = Bound::new(py, event)?;
     let discard = names::aio(py)?.getattr(intern!(py, "discard"))?;
     let mut fatal = Ok(());
     for listener in listeners {

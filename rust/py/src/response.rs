@@ -145,6 +145,8 @@ pub(crate) struct Drain {
     pub(crate) pending_activations: usize,
     #[pyo3(get)]
     pub(crate) active_activations: usize,
+    #[pyo3(get)]
+    pub(crate) last_id: u64,
 }
 
 #[pymethods]
