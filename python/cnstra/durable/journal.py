@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -160,9 +160,15 @@ class Journal:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if not self._is_due and self._task is None:
+        if self._is_due or self._task is not None:
+            return
+        if self._store.inline:
             self._is_due = True
             self._loop.call_soon(self._flush)
+        else:
+            # Its first step gathers, as the callback does: one pass of the loop less than a task that the callback
+            # makes. Not by the loop's own factory, which may begin a task at once, before others have asked.
+            self._task = asyncio.Task(self._write(), loop=self._loop, name="cnstra durable commit")
 
     def _flush(self) -> None:
         self._is_due = False
@@ -182,9 +188,6 @@ class Journal:
             batch = self._undo(
                 StoreUnavailableError("nothing tells of what a transactional handler has written"), batch
             )
-        if batch and not self._store.inline:
-            self._task = self._loop.create_task(self._write(batch, waiting), name="cnstra durable commit")
-            return
         if not batch:
             self._release(waiting)
         else:
@@ -214,9 +217,12 @@ class Journal:
         waiting, self._waiting = self._waiting, []
         return batch, [waiter for _, waiter in waiting]
 
-    async def _write(self, batch: Batch, waiting: list[asyncio.Future[None]]) -> None:
-        """Write batch after batch, until nothing is asked for."""
+    async def _write(self, batch: Batch | None = None, waiting: Sequence[asyncio.Future[None]] = ()) -> None:
+        """Write batch after batch, until nothing is asked for; the first is gathered, if there is none."""
         try:
+            if batch is None:
+                self._next = self._loop.time() + self._interval
+                batch, waiting = self._gather()
             while True:
                 if batch:
                     await self._write_one(batch)
@@ -278,7 +284,7 @@ class Journal:
             writer.stopped(error)
         return [] if batch is None else [(writer, one) for writer, one in batch if writer not in lost]
 
-    def _release(self, waiting: list[asyncio.Future[None]]) -> None:
+    def _release(self, waiting: Sequence[asyncio.Future[None]]) -> None:
         for waiter in waiting:
             if not waiter.done():
                 waiter.set_result(None)
