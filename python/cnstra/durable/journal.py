@@ -78,6 +78,7 @@ class Journal:
         # Runs that have written in the open transaction, and how many of their handlers are not announced yet.
         self._in_transaction: dict[Writer, int] = {}
         self._is_spoilt = False
+        self._is_held = False  # a handler waits inside of its savepoint
         self._put_off = 0
 
     def ask(self, writer: Writer, *, is_urgent: bool) -> None:
@@ -132,7 +133,7 @@ class Journal:
         """
         pauses = Pauses()
         while True:
-            if self._task is None:
+            if self._task is None and not self._is_held:
                 scope = self._store.savepoint(writer.key, writer.fence)
                 try:
                     given = scope.__enter__()
@@ -147,6 +148,14 @@ class Journal:
                     self._schedule()
                     return scope, given
             await asyncio.sleep(next(pauses))
+
+    async def told_of_cancel(self) -> None:
+        """Give the engine its chance to cancel a handler inside of its savepoint, before that is left."""
+        self._is_held = True
+        try:
+            await asyncio.sleep(0)
+        finally:
+            self._is_held = False
 
     def announced(self, writer: Writer, *, spoilt: bool) -> None:
         """What a handler did that had a savepoint is noted, and may be committed; or, if ``spoilt``, must not be."""

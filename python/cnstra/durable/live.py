@@ -162,16 +162,18 @@ class Live:
         """Begin the savepoint of a handler: see ``Journal.savepoint``."""
         return await self._journal.savepoint(self)
 
-    def store_failed(self, error: StoreError, number: int | None = None) -> None:
-        """A transactional handler could not do its work for what is wrong with the store. That is no failure of its
-        own: it is done when the run goes on.
+    async def told_of_cancel(self) -> None:
+        """See ``Journal.told_of_cancel``."""
+        await self._journal.told_of_cancel()
 
-        Args:
-            error: what is wrong.
-            number: of its activation, if it has had a savepoint, in which nothing that it wrote stands.
-        """
+    def undone(self, number: int | None) -> None:
+        """Nothing stands of what the handler of an activation wrote, if it had a savepoint at all."""
         if self.savepoints.pop(number, None) is not None:
             self._journal.announced(self, spoilt=False)
+
+    def store_failed(self, error: StoreError) -> None:
+        """A transactional handler could not do its work for what is wrong with the store. That is no failure of its
+        own: it is done when the run goes on."""
         self.stop(error)
 
     def wait_store_failed(self, error: StoreError) -> None:

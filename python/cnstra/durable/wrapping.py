@@ -136,6 +136,9 @@ class Wrapping:
                     except Exception as error:
                         failure = error
                         raise
+                    if ctx.abort_signal.aborted:
+                        # If it has cancelled its run, nothing comes of what it returned; if it was aborted, all does.
+                        await live.told_of_cancel()
                     if _is_awaitable(result):
                         _close(result)
                         raise TypeError(
@@ -154,9 +157,11 @@ class Wrapping:
                         live.savepoints[task.id] = True
                     else:
                         undoing.undo()
-            except StoreError as error:
-                if error is not failure:
-                    live.store_failed(error, task.id)
+            except BaseException as error:
+                # The commit need not wait until the engine tells of this: it never does if the run was cancelled.
+                live.undone(task.id)
+                if isinstance(error, StoreError) and error is not failure:
+                    live.store_failed(error)
                 raise
             return result
 
