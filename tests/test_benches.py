@@ -40,7 +40,12 @@ LIMITS = {
 
 # The same of turns of durable runs, by what they are compared in.
 TURNS = {
-    "sqlite": {"sqlite commit": 2.5, "sqlite turn": 2.5, "sqlite hop": rounds.NO_LIMIT, "sqlite crowd": 2.5},
+    "sqlite": {
+        "sqlite commit": rounds.NO_LIMIT,
+        "sqlite turn": 2.5,
+        "sqlite hop": rounds.NO_LIMIT,
+        "sqlite crowd": 2.5,
+    },
     "postgres": {"postgres hop": 1.5, "postgres turn": 1.5, "postgres crowd": 1.5},
     "frontier": {"SQLite frontier of 30": 1.3},
     "postgres_frontier": {"PostgreSQL frontier of 30": 1.3},
