@@ -220,6 +220,8 @@ async def test_so_they_are_by_query_and_stream(options: dict[str, Any], error: t
         await world.cns.query(world.signal, ping, **options)
     with pytest.raises(error, match=f"(?s){named}"):
         world.cns.stream(world.signal, **options)
+    with pytest.raises(error, match=f"(?s){named}"):
+        world.cns.check_options(**options)
     assert world.works()
 
 

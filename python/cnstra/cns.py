@@ -115,6 +115,24 @@ class CNS(Engine):
         derived._entered = {}
         return derived
 
+    def check_options(self, **options: Any) -> None:
+        """Check options of a run without starting one: for whoever keeps them for later.
+
+        Args:
+            **options: what ``stimulate`` takes.
+
+        Raises:
+            TypeError, ValueError: what ``stimulate`` raises for them.
+
+        Example:
+            >>> from cnstra import CNS
+            >>> CNS([]).check_options(timeout=5.0, concurrency=2)
+            >>> CNS([]).check_options(timeout=-1.0)
+            Traceback (most recent call last):
+            ValueError: timeout must be more than 0 seconds and finite, not -1.0
+        """
+        _ = self._prepare([], **options)
+
     def run(self, signal: Signal[Any] | Sequence[Signal[Any]], /, **options: Any) -> None:
         """Stimulate inside ``asyncio.run``, to completion; for programs without an event loop.
 

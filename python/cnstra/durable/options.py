@@ -31,7 +31,7 @@ def dump_options(codecs: Codecs, cns: CNS, options: Mapping[str, Any]) -> bytes:
                 f"listeners are added with cns.add_response_listener"
             )
     # What the engine refuses it would refuse in every attempt.
-    _ = cns._prepare([], **options)
+    cns.check_options(**options)
     stored: dict[str, Any] = {}
     for name, value in options.items():
         if value is None:
