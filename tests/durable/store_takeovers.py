@@ -201,8 +201,8 @@ class TakeoverCases(StoreBench):
     @on_store
     async def test_attempts_that_are_lost_in_a_row_are_counted(self, store: Store) -> None:
         claim = await begin(store)
-        for crashes in (1, 2, 3):
-            claim = await take(store, "owner", claim)
+        for crashes, owner in enumerate(("owner 2", "owner 3", "owner"), 1):
+            claim = await take(store, owner, claim, dead=["owner", "owner 2", "owner 3"])
             found = await store.find("run")
             assert found is not None
             assert found.crashes == crashes
@@ -212,10 +212,18 @@ class TakeoverCases(StoreBench):
         found = await store.find("run")
         assert found is not None
         assert found.crashes == 0
-        await take(store, "owner", claim)
+        await take(store, "other", claim)
         found = await store.find("run")
         assert found is not None
         assert found.crashes == 1
+
+    @on_store
+    async def test_an_owner_that_takes_up_its_own_has_not_crashed(self, store: Store) -> None:
+        claim = await begin(store)
+        await take(store, "owner", claim, dead=())
+        found = await store.find("run")
+        assert found is not None
+        assert (found.crashes, found.attempt, found.fence) == (0, 2, 2)
 
     @on_store
     async def test_what_was_released_has_not_crashed(self, store: Store) -> None:

@@ -299,6 +299,6 @@ def test_what_was_taken_over_while_the_store_was_away_is_the_others(
             await run
         assert kept.numbers() == [1, 2]
 
-    monkeypatch.setattr(owning, "_AGAIN", 1.0)
+    monkeypatch.setattr(owning, "AGAIN", 1.0)
     with fresh_schema() as schema:
         asyncio.run(main(Kept(schema)))

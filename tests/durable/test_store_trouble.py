@@ -17,7 +17,6 @@ from cnstra.durable import (
     Store,
     StoreBusyError,
     StoreCorruptError,
-    StoreError,
     StoreUnavailableError,
 )
 from cnstra.durable.patience import Pauses
@@ -31,7 +30,7 @@ T = TypeVar("T")
 class TroubledStore(MortalStore):
     """Its writes raise what is set as ``trouble``."""
 
-    trouble: StoreError | None = None
+    trouble: BaseException | None = None
     refusals = 0
     _hears: asyncio.Event | None = None
 
@@ -219,6 +218,65 @@ def test_a_start_waits_for_a_locked_store() -> None:
             await (await starting)
 
     asyncio.run(main())
+
+
+def test_a_start_waits_for_a_store_that_is_away_if_runs_do(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        bench = Bench(TroubledStore)
+        async with Durable(bench.shop.cns, bench.store, on_store_error="wait") as durable:
+            bench.goes_on.set()
+            bench.store.trouble = GONE
+            order = bench.shop.order()
+            starting = asyncio.ensure_future(durable.start(order, run_id="o1"))
+            scheduling = asyncio.ensure_future(durable.schedule(order, at=0.0, run_id="o2"))
+            await bench.store.refused(3)
+            assert not starting.done()
+            assert not scheduling.done()
+            bench.store.trouble = None
+            await (await starting)
+            assert (await scheduling).outcome == "running"
+            (due,) = await durable.recover()
+            await due
+
+    with caplog.at_level(logging.WARNING, "cnstra.durable"):
+        asyncio.run(main())
+    assert [record.getMessage() for record in caplog.records] == [f"{GONE}; what is to be started waits for it"] * 2
+
+
+@KINDS
+@pytest.mark.parametrize("sync", ["turn", "hop"])
+@pytest.mark.parametrize("policy", ["stop", "wait"])
+def test_an_interrupt_in_the_middle_of_a_commit_keeps_nobody(kind: Any, sync: Any, policy: Any) -> None:
+    bench = Bench(kind)
+
+    async def main() -> None:
+        async with Durable(bench.shop.cns, bench.store, sync=sync, on_store_error=policy, commit_interval=0) as durable:
+            await bench.held(durable)
+            bench.store.trouble = KeyboardInterrupt()
+            bench.goes_on.set()
+            await asyncio.Event().wait()
+
+    async def again() -> None:
+        bench.store.trouble = None
+        async with Durable(bench.shop.cns, bench.store) as durable:
+            (run,) = await durable.recover()
+            await run
+
+    loop = asyncio.new_event_loop()
+    # It would log the interrupt that it has let out, once more.
+    loop.set_exception_handler(lambda loop, context: None)
+    try:
+        task = loop.create_task(main())
+        with pytest.raises(KeyboardInterrupt):
+            loop.run_until_complete(task)
+        bench.store.trouble = GONE
+        # As asyncio.run goes on after an interrupt: once.
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            loop.run_until_complete(asyncio.wait_for(asyncio.shield(task), 20))
+        loop.run_until_complete(again())
+    finally:
+        loop.close()
 
 
 @KINDS

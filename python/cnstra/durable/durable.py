@@ -19,7 +19,7 @@ from .journal import Policy
 from .live import Sync
 from .options import load_options
 from .owner import Owner
-from .patience import patiently, see_through
+from .patience import once_there, patiently, see_through
 from .port import NewRun, Store
 from .reading import Record, as_seconds
 from .recording import Volume
@@ -56,7 +56,8 @@ class Durable(Record):
         max_attempts: how often in a row a run may lose its process without having committed anything; it ends
             ``failed`` then. None never gives up.
         on_store_error: when the store cannot be written, ``"stop"`` the runs at their last commit, or ``"wait"`` until
-            it can. Runs that were stopped are continued by ``recover()``, here or elsewhere.
+            it can; ``start`` and ``schedule`` wait as well. Runs that were stopped are continued by ``recover()``, here
+            or elsewhere.
         recover_every: seconds between two looks for runs to recover and scheduled ones to start; None looks only when
             ``recover()`` is called.
         commit_interval: seconds within which turns share a commit that nothing waits for; the first has its own.
@@ -127,6 +128,7 @@ class Durable(Record):
             max_attempts=max_attempts,
             commit_interval=commit_interval,
         )
+        self._waits = on_store_error == "wait"
         self._owner: Owner | None = None
         self._recover_every = recover_every
         self._recoverer: asyncio.Task[None] | None = None
@@ -233,10 +235,10 @@ class Durable(Record):
         new = self._new_run(signals, run_id=run_id, options=options, scope=scope, tags=tags)
         async with owner.one_at_a_time(new.run_id):
             if owner.here(new.run_id) is None:
-                claim = await owner.create(new)
+                claim = await once_there(lambda: owner.create(new), waits=self._waits)
                 if claim is not None:
                     return owner.begin(claim, signals)
-            return await self._join(owner, new)
+            return await once_there(lambda: self._join(owner, new), waits=self._waits)
 
     async def schedule(
         self,
@@ -264,8 +266,8 @@ class Durable(Record):
         owner, due = self._entered, as_seconds(at, "at")
         new = self._new_run(signals_of(signal), run_id=run_id, options=options, scope=scope, tags=tags, due=due)
         async with owner.one_at_a_time(new.run_id):
-            await owner.create(new)
-            return await self._join(owner, new)
+            await once_there(lambda: owner.create(new), waits=self._waits)
+            return await once_there(lambda: self._join(owner, new), waits=self._waits)
 
     def _new_run(self, signals: Sequence[Signal[Any]], **rest: Any) -> NewRun:
         return new_run(self._cns, self._kept, self._names, signals, **rest)

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Literal, Protocol
 
@@ -69,6 +69,8 @@ class Journal:
         self._loop = asyncio.get_running_loop()
         self._asking: dict[Writer, None] = {}
         self._waiting: list[tuple[Writer, asyncio.Future[None]]] = []
+        # The last that have asked and were waited for, until it is known what became of them.
+        self._gathered: tuple[Collection[Writer], list[tuple[Writer, asyncio.Future[None]]]] = (), []
         self._interval = interval
         self._next = 0.0  # when the next commit may be made that nothing waits for
         self._is_due = False
@@ -180,6 +182,13 @@ class Journal:
             self._task = asyncio.Task(self._write(), loop=self._loop, name="cnstra durable commit")
 
     def _flush(self) -> None:
+        try:
+            self._commit_now()
+        except BaseException:
+            self._interrupted()
+            raise
+
+    def _commit_now(self) -> None:
         self._is_due = False
         self._next = self._loop.time() + self._interval
         if self._in_transaction and any(self._in_transaction.values()):
@@ -218,12 +227,13 @@ class Journal:
 
     def _gather(self) -> tuple[Batch, list[asyncio.Future[None]]]:
         asking, self._asking = self._asking, {}
+        waiting, self._waiting = self._waiting, []
+        self._gathered = asking, waiting
         batch: Batch = []
         for writer in asking:
             increment = writer.take()
             if increment is not None:
                 batch.append((writer, increment))
-        waiting, self._waiting = self._waiting, []
         return batch, [waiter for _, waiter in waiting]
 
     async def _write(self, batch: Batch | None = None, waiting: Sequence[asyncio.Future[None]] = ()) -> None:
@@ -237,16 +247,37 @@ class Journal:
                     await self._write_one(batch)
                 self._release(waiting)
                 if not self._asking and not self._waiting:
-                    return
+                    break
                 batch, waiting = self._gather()
-        except BaseException:
-            self._release(waiting)
-            raise
-        finally:
+        except asyncio.CancelledError:
+            # The loop shuts down: whoever leaves sees to the runs.
             self._task = None
-            if self._asking or self._waiting:
-                self._schedule()
-            self._rest()
+            self._release(waiting)
+            self._go_on()
+            raise
+        except BaseException:
+            self._task = None
+            self._interrupted()
+            raise
+        self._task = None
+        self._go_on()
+
+    def _interrupted(self) -> None:
+        """Something got out in the middle, an interrupt most likely: what was taken may be in the store or not. Its
+        runs are stopped, since nobody would hear of their end."""
+        error = StoreUnavailableError("a commit was interrupted: nobody knows whether it was made")
+        if self._in_transaction:
+            self._undo(error)
+        writers, waiting = self._gathered
+        for writer in writers:
+            writer.stopped(error)
+        self._release([waiter for _, waiter in waiting])
+        self._go_on()
+
+    def _go_on(self) -> None:
+        if self._asking or self._waiting:
+            self._schedule()
+        self._rest()
 
     async def _write_one(self, batch: Batch) -> None:
         pauses = Pauses()

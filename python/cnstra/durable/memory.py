@@ -165,8 +165,8 @@ class MemoryStore(Store):
                 run = self._runs.get(key)
                 if run is None or run.fence != fence or not self._may_be_taken(run, owner, live, dead, now):
                     continue
-                # Nobody's: it was released, or never begun.
-                run.crashes += run.owner is not None
+                # Nobody's: it was released, or never begun. Its own: the store was away, and the process was not.
+                run.crashes += run.owner not in (None, owner)
                 run.end_attempt("lost", None, now)
                 claims.append(self._take(run, owner, fingerprint, now))
             return claims

@@ -26,7 +26,7 @@ from .journal import Journal, Policy
 from .leases import Heartbeat, is_gone, owner_name
 from .live import Live, Sync
 from .options import load_options
-from .patience import patiently
+from .patience import AGAIN, patiently
 from .port import Candidate, Claim, Frontier, NewRun, RunEnd, RunRow, Store, Takeover
 from .recording import Recording, Volume
 from .runs import DurableRun
@@ -36,8 +36,6 @@ __all__ = ["Owner"]
 _log = logging.getLogger("cnstra.durable")
 
 _PAGE = 500  # runs that are looked at, and taken over, at a time
-# Seconds between two looks at a store that was away: it may have room for small things, and none for more.
-_AGAIN = 0.5
 
 
 class Owner:
@@ -225,8 +223,8 @@ class Owner:
         if candidate.cancel is not None:
             await patiently(lambda: self._store.give_up([takeover], RunEnd("aborted", candidate.cancel)))
             return None
-        crashes = candidate.crashes + (candidate.owner is not None)
         # Its own process has not crashed: the store was away.
+        crashes = candidate.crashes + (candidate.owner not in (None, self.name))
         if self._max_attempts is not None and candidate.owner != self.name and crashes >= self._max_attempts:
             end = RunEnd("failed", f"its process was lost {crashes} times in a row before anything of it was committed")
             await patiently(lambda: self._store.give_up([takeover], end))
@@ -327,9 +325,9 @@ class Owner:
         """Take a run up again that the store was away under, as soon as that is back."""
         error = live.exception
         try:
-            await asyncio.sleep(_AGAIN)
+            await asyncio.sleep(AGAIN)
             while not await self._is_back(handle):  # noqa: ASYNC110 - nothing tells when a store is back
-                await asyncio.sleep(_AGAIN)
+                await asyncio.sleep(AGAIN)
         except DurableError as problem:
             error = StimulationAborted(problem)
         finally:

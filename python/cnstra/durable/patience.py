@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from time import monotonic
 from typing import Any, TypeVar
 
-from .errors import StoreBusyError
+from .errors import StoreBusyError, StoreUnavailableError
 
-__all__ = ["Pauses", "now", "patiently", "see_through"]
+__all__ = ["AGAIN", "Pauses", "now", "once_there", "patiently", "see_through"]
+
+_log = logging.getLogger("cnstra.durable")
 
 T = TypeVar("T")
+
+AGAIN = 0.5
+"""Seconds between two looks at a store that was away: it may have room for small things, and none for more."""
 
 
 class Pauses(Iterator[float]):
@@ -46,6 +52,21 @@ async def patiently(call: Callable[[], Awaitable[T]], limit: float = 30.0) -> T:
             if pauses.is_over:
                 raise
         await asyncio.sleep(next(pauses))
+
+
+async def once_there(call: Callable[[], Awaitable[T]], *, waits: bool) -> T:
+    """Await what ``call()`` gives, and if it ``waits``, again and again while the store is away."""
+    told = False
+    while True:
+        try:
+            return await call()
+        except StoreUnavailableError as error:
+            if not waits:
+                raise
+            if not told:
+                told = True
+                _log.warning("%s; what is to be started waits for it", error)
+        await asyncio.sleep(AGAIN)
 
 
 async def see_through(coroutine: Coroutine[Any, Any, Any]) -> bool:

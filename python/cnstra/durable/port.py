@@ -163,7 +163,7 @@ class Store(ABC):
     ) -> list[Claim]:
         """Take over those that may still be taken over by the rules of ``candidates`` and whose fence is still the one
         given. Each gets the next fence, a new attempt and the given fingerprint; its unended attempt ends ``lost``, and
-        then ``crashes`` is one more (not so if nobody owned it: it was released). A scheduled one becomes
+        then ``crashes`` is one more (not so if nobody owned it, or ``owner`` itself did). A scheduled one becomes
         ``running``."""
 
     @abstractmethod

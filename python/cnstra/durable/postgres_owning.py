@@ -125,7 +125,7 @@ lost AS (
 taken AS (
     UPDATE cnstra_runs r
     SET status = 'running', owner = $1, fence = r.fence + 1, attempt = r.attempt + 1, fingerprint = f.fingerprint,
-        crashes = r.crashes + (f.owner IS NOT NULL)::int, updated = {NOW}
+        crashes = r.crashes + (f.owner IS NOT NULL AND f.owner <> $1)::int, updated = {NOW}
     FROM free f WHERE r.key = f.key
     RETURNING r.*
 ),

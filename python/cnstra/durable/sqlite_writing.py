@@ -191,8 +191,8 @@ def claim_run(
     standing = standing_of(connection, takeover.key)
     if standing is None or standing.fence != takeover.fence or not standing.may_be_taken(owner, live, dead):
         return None
-    # Nobody's: it was released, or never begun.
-    crashes = standing.crashes + (standing.owner is not None)
+    # Nobody's: it was released, or never begun. Its own: the store was away, and the process was not.
+    crashes = standing.crashes + (standing.owner not in (None, owner))
     connection.execute(_END_ATTEMPT, ("lost", None, takeover.key))
     return _take(connection, owner, takeover.key, crashes, takeover.fingerprint)
 
