@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
@@ -12,9 +11,9 @@ from typing import Any
 
 import pytest
 from eventsourcing.persistence import AggregateRecorder
-from psycopg import sql
 from tests.cqrs.bank import Account, Bank, Deposit, Deposited, Events, Open, Opened, Withdraw, Withdrawn, evolve
-from tests.durable.postgres import administrator, fresh_schema, postgres_url
+from tests.cqrs.places import place
+from tests.durable.postgres import fresh_schema, postgres_url
 
 from cnstra import CNS, Axon, Collateral, Dendrite, GraphError, Response, StimulationFailed, collateral
 from cnstra.cqrs import (
@@ -31,23 +30,6 @@ from cnstra.cqrs import (
 from cnstra.durable import Durable, Store
 
 Case = Callable[[Bank], Coroutine[Any, Any, None]]
-
-
-def place(kind: str, tmp_path: Path) -> Iterator[str]:
-    """The URL of an event store that is new, and gone afterwards."""
-    match kind:
-        case "memory":
-            yield "memory:"
-        case "sqlite":
-            yield f"sqlite:///{tmp_path}/events.db"
-        case _:
-            schema = f"cnstra_cqrs_{secrets.token_hex(6)}"
-            try:
-                yield f"{postgres_url()}?options=-csearch_path%3D{schema}"
-            finally:
-                with administrator() as connection:
-                    connection.execute("SET client_min_messages = warning")
-                    connection.execute(sql.SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(sql.Identifier(schema)))
 
 
 @pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
