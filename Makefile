@@ -149,10 +149,15 @@ $(BARE): $(TOOLS) Cargo.toml Cargo.lock $(shell find benches/bare -name '*.rs' -
 bench: develop $(BARE) ## Measure the engine, and durable runs, as ratios to what is bare (BENCH="--only chain" for less)
 	$(BIN)/python -m benches.ratios --json benches/results/ratios.json $(BENCH)
 	$(if $(findstring --only,$(BENCH)),,@$(MAKE) bench-durable BENCH="$(filter --quick,$(BENCH))")
+	$(if $(findstring --only,$(BENCH)),,@$(MAKE) bench-cqrs BENCH="$(filter --quick,$(BENCH))")
 
 .PHONY: bench-durable
 bench-durable: develop ## Measure a turn of a durable run beside a raw INSERT and commit (BENCH="--only sqlite" for less)
 	$(BIN)/python -m benches.durable.turns --json benches/results/durable.json $(BENCH)
+
+.PHONY: bench-cqrs
+bench-cqrs: develop ## Measure a command on an event store beside the eventsourcing package alone
+	$(BIN)/python -m benches.cqrs.commands --json benches/results/cqrs.json $(BENCH)
 
 .PHONY: bench-pgo
 bench-pgo: $(BARE) ## The same for the profile-guided wheel, in an environment of its own

@@ -14,6 +14,7 @@ from tests.durable.postgres import postgres_url
 from benches import counted, counts, graphs, growth
 from benches.case import TINY, Claim
 from benches.cases import CASES, NEED_BARE, bare_is_built
+from benches.cqrs import commands
 from benches.durable import rounds, turns
 from benches.durable.comparisons import COMPARISONS, NEED_POSTGRES
 from benches.ratios import Result, table
@@ -115,6 +116,14 @@ def test_turns_of_durable_runs_show_their_results(key: str) -> None:
     for one in measured:
         assert (len(one.subject), len(one.rival), len(one.engine)) == (1, 1, 1)
         assert min(*one.subject, *one.rival, *one.engine) > 0
+
+
+def test_commands_show_their_results() -> None:
+    for case in commands.CASES:
+        measured = commands.measure(replace(case, commands=case.at_once), 1)
+        assert min(*measured.ours, *measured.package) > 0
+        assert replace(measured, ours=[13.0], package=[10.0]).ok
+        assert not replace(measured, ours=[13.1], package=[10.0]).ok
 
 
 def test_the_table_of_turns_is_complete() -> None:

@@ -1,0 +1,1 @@
+"""What the CQRS kit costs."""
