@@ -3,8 +3,8 @@
     python -m benches.cqrs.commands [--quick] [--json FILE]
 
 The package is used as its documentation has it, with its cache of aggregates. Both sides have a new file each round,
-and show that it has what it should. They are measured in turn, in one process, and ratios are taken within each round. The
-exit code is 1 if a limit is missed.
+and show that it has what it should. They are measured in turn, in one process, and ratios are taken within each round.
+The exit code is 1 if a limit is missed.
 """
 
 from __future__ import annotations
