@@ -10,6 +10,13 @@ What the package is made of, from the bottom up; nothing imports what stands bel
     writing             the thread that applies commands, many in one transaction
     store               the event store
     aggregate           aggregates and their neurons
+    engines, read_models    the database of the read models, by URL, and the threads in which it is used
+    tables, statements, write    what a projection writes to, and with
+    positions           how far projections have got, in that database
+    advancing           one step along the log: events, what they write, and the position, in one transaction
+    live, following, rebuilding, lag    a projection at work: inline or following, made anew, and how far behind
+    bindings, projection    projections and their neurons
+    queries             neurons that read the read models
 
 It needs the extra ``cnstra[cqrs]``, and ``cnstra[postgres]`` for PostgreSQL.
 """
@@ -27,12 +34,26 @@ from .errors import (
     EventStoreUnavailableError,
     EventStoreUrlError,
     EventTypeError,
+    PositionError,
+    ProjectionError,
+    ProjectionHaltedError,
+    ProjectionTableError,
+    ReadModelError,
+    ReadModelUnavailableError,
+    ReadModelUrlError,
     UnknownAggregateError,
     UnknownEventError,
     UnknownEventVersionError,
 )
+from .lag import Lag
+from .positions import Parked
+from .projection import Projection, Updated
+from .queries import Queries
+from .read_models import ReadModels
+from .rebuilding import Progress
 from .recorded import Appended, Recorded
 from .store import EventStore
+from .write import Write
 
 __all__ = [
     "Aggregate",
@@ -47,8 +68,23 @@ __all__ = [
     "EventStoreUnavailableError",
     "EventStoreUrlError",
     "EventTypeError",
+    "Lag",
+    "Parked",
+    "PositionError",
+    "Progress",
+    "Projection",
+    "ProjectionError",
+    "ProjectionHaltedError",
+    "ProjectionTableError",
+    "Queries",
+    "ReadModelError",
+    "ReadModelUnavailableError",
+    "ReadModelUrlError",
+    "ReadModels",
     "Recorded",
     "UnknownAggregateError",
     "UnknownEventError",
     "UnknownEventVersionError",
+    "Updated",
+    "Write",
 ]
