@@ -38,8 +38,18 @@ __all__ = [
 
 OnError: TypeAlias = Literal["halt", "park"]
 
-# What a handler was made of: it is given the event, what to write with, and where the event was.
-Apply: TypeAlias = Callable[[Recorded[Any], Write], None]
+
+@dataclass(frozen=True, slots=True)
+class Apply:
+    """What is called for the events of an aggregate.
+
+    Attributes:
+        handler: the function.
+        takes_recorded: whether its third argument is where and when the event was recorded.
+    """
+
+    handler: Callable[..., None]
+    takes_recorded: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +95,7 @@ class Page:
     """Some of the log.
 
     Attributes:
-        events: that the projection binds.
+        events: of the classes that the projection binds.
         position: up to which that is all.
         broken: what cannot be read right behind it; None if nothing is known of such.
         is_last: whether there was nothing more.
@@ -201,21 +211,16 @@ class Advancer:
                 f"{end}: it was made from another log; rebuild it"
             )
         if len(events) == limit:
-            return Page(self._bound(events), events[-1].position, None, False)
-        return Page(self._bound(events), max(after, end), None, True)
+            return Page(events, events[-1].position, None, False)
+        return Page(events, max(after, end), None, True)
 
     def _page_before(self, after: int, error: UnknownEventError, position: int) -> Page:
         """The events before one that cannot be read."""
         definition = self._definition
         events = definition.store.read(after, limit=definition.batch, through=position - 1, types=definition.types)
         if error.stream.partition("/")[0] not in definition.handlers:
-            return Page(self._bound(events), position, None, False)
-        return Page(self._bound(events), position - 1, error, False)
-
-    def _bound(self, events: list[Recorded[Any]]) -> list[Recorded[Any]]:
-        handlers = self._definition.handlers
-        # Aggregates may share a class of events.
-        return [recorded for recorded in events if recorded.aggregate in handlers]
+            return Page(events, position, None, False)
+        return Page(events, position - 1, error, False)
 
     # -- a batch
 
@@ -237,7 +242,13 @@ class Advancer:
         write = Write(connection, self._tables)
         try:
             for recorded in events:
-                handlers[recorded.aggregate](recorded, write)
+                apply = handlers.get(recorded.aggregate)
+                if apply is None:
+                    continue  # aggregates may share a class of events
+                if apply.takes_recorded:
+                    apply.handler(recorded.event, write, recorded)
+                else:
+                    apply.handler(recorded.event, write)
             write.flush()
         except Exception as error:
             if is_unavailable(error):

@@ -49,10 +49,8 @@ def applying(projection: str, handler: Callable[..., None]) -> Apply:
         raise TypeError(f"projection {projection!r}: {handler!r} does not tell its arguments") from error
     places = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
     needed = sum(one.kind in places and one.default is one.empty for one in parameters)
-    if needed == 2:
-        return lambda recorded, write: handler(recorded.event, write)
-    if needed == 3:
-        return lambda recorded, write: handler(recorded.event, write, recorded)
+    if needed in (2, 3):
+        return Apply(handler, takes_recorded=needed == 3)
     raise TypeError(
         f"projection {projection!r}: a handler takes (event, write) or (event, write, recorded), and "
         f"{handler!r} takes {needed} arguments"

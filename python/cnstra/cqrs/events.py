@@ -67,6 +67,9 @@ class EventType:
         if problem is not None:
             raise EventTypeError(f"event class {cls.__qualname__} cannot be stored: {problem}")
         self._decode = cast("Callable[[msgspec.Raw], Any]", msgspec.json.Decoder(cls).decode)
+        # A stored event with this one in it, if it is of this version.
+        whole = msgspec.defstruct("_Whole", [("t", float), ("c", str), ("e", cls), ("v", int, 1)], gc=False)
+        self.decode_whole = cast("Callable[[bytes], Any]", msgspec.json.Decoder(whole).decode)
         self._is_comparable = getattr(cls, "__eq__") is not getattr(object, "__eq__")  # noqa: B009
 
     def encode(self, event: Any, recorded_at: float, command_id: str) -> bytes:
@@ -158,13 +161,31 @@ class EventTypes:
             UnknownEventError: its class is not declared, or its state is not what that says.
         """
         stream = str(stored.originator_id)
+        kind = self._by_topic.get(stored.topic)
+        if kind is not None:
+            # A log is read by this: of what is as it should be, one look at the bytes has to do.
+            try:
+                state = kind.decode_whole(stored.state)
+            except Exception:
+                pass  # told below
+            else:
+                if state.v == kind.version:
+                    aggregate, _, name = stream.partition("/")
+                    return Recorded(
+                        state.e, position or 0, aggregate, name, stored.originator_version, state.t, state.c
+                    )
+        return self._decode_slowly(kind, stored, stream, position)
+
+    def _decode_slowly(
+        self, kind: EventType | None, stored: StoredEvent, stream: str, position: int | None
+    ) -> Recorded[Any]:
+        """The same, for events of older versions, and for those that something is wrong with."""
         where: dict[str, Any] = {
             "stream": stream,
             "version": stored.originator_version,
             "topic": stored.topic,
             "position": position,
         }
-        kind = self._by_topic.get(stored.topic)
         if kind is None:
             known = ", ".join(sorted(self._by_topic)) or "none"
             raise UnknownEventError(

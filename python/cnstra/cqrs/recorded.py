@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 __all__ = ["Appended", "Recorded"]
 
 E_co = TypeVar("E_co", covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded(Generic[E_co]):
+# A Struct, because one is made of every event that is read, and that costs a tenth of what a frozen dataclass does.
+# Whatever is read from a log is in no reference cycle.
+class Recorded(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     """One event of the log.
 
     Attributes:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, cast, final
+from typing import Any, Final, TypeGuard, cast, final
 
 from sqlalchemy import ClauseElement, CursorResult, Executable, Row, Table, TextClause
 from sqlalchemy.engine import Connection
@@ -38,13 +38,12 @@ class WriteTables:
             TypeError: it is none.
             ProjectionTableError: the projection was not given it.
         """
-        given = _as_table(table)
-        if given is None:
+        if not _is_table(table):
             raise TypeError(f"projection {self.projection!r}: a table must be a sqlalchemy.Table, not {table!r}")
-        found = self.goals.get(given)
+        found = self.goals.get(table)
         if found is None:
             raise ProjectionTableError(
-                f"projection {self.projection!r} was not given table {given.name!r}; it has "
+                f"projection {self.projection!r} was not given table {table.name!r}; it has "
                 f"{', '.join(repr(one.name) for one in self.goals)}"
             )
         return found
@@ -70,18 +69,17 @@ class WriteTables:
             )
         current = {goal.table for goal in self.goals.values()}
         for part in visitors.iterate(cast("ClauseElement", statement)):
-            found = _as_table(part)
-            if found is None or found in current:
+            if not _is_table(part) or part in current:
                 continue
-            name = self.goal(found).declared.name
+            name = self.goal(part).declared.name
             raise ProjectionTableError(
                 f"a statement is on table {name!r} itself, which is being rebuilt beside: in a projection it has to be "
                 f"on write.table(...)"
             )
 
 
-def _as_table(found: Any) -> Table[Any] | None:
-    return found if isinstance(found, Table) else None
+def _is_table(found: object) -> TypeGuard[Table[Any]]:
+    return isinstance(found, Table)
 
 
 @final
@@ -164,8 +162,14 @@ class Write:
         if pending is not None and goal.is_free:
             rows = pending.get(shape)
             if rows is not None:
-                row = rows.get(shape.key_of(values))
-                if row is not None and _have_added(shape, row, values):
+                key = shape.key_of(values)
+                row = rows.get(key)
+                if row is not None:
+                    if _have_added(shape, row, values):
+                        return
+                elif len(pending) == 1 and self._room > 0:
+                    rows[key] = values
+                    self._room -= 1
                     return
         self._queue(shape, values)
 
