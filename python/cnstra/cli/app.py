@@ -15,12 +15,13 @@ import cnstra
 from .drawing import Format
 from .output import Terminal, discard_output, ensure_output, write
 from .problems import CommandError
+from .project import project
 from .runs import runs
 
 __all__ = ["run"]
 
-# What durable runs need, and stores in PostgreSQL.
-_EXTRAS = ("msgspec", "psycopg")
+# What durable runs, the CQRS kit and PostgreSQL need.
+_EXTRAS = ("msgspec", "psycopg", "eventsourcing", "sqlalchemy")
 
 # Of a URL in the wrong place, which an error repeats.
 _PASSWORD = re.compile(r"(?<=://)([^\s:/@]*):\S*@")
@@ -33,6 +34,7 @@ app = App(
 demo = App(name="demo", help="Run a small but real application that is built on cnstra.")
 app.command(demo)
 app.command(runs)
+app.command(project)
 
 
 @demo.command
