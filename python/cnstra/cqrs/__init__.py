@@ -2,6 +2,7 @@
 
 What the package is made of, from the bottom up; nothing imports what stands below it here:
 
+    extra               what has to be installed
     errors, recorded    what can go wrong; an event as the log has it, and what a command did, as data
     events              event classes as bytes: versions, upcasts, and nothing that a row names is imported
     recorders, postgres_recorders    the recorders of the eventsourcing package, by URL
@@ -23,6 +24,7 @@ It needs the extra ``cnstra[cqrs]``, and ``cnstra[postgres]`` for PostgreSQL.
 
 from __future__ import annotations
 
+from . import extra as extra
 from .aggregate import Aggregate
 from .errors import (
     AggregateExistsError,
