@@ -109,11 +109,14 @@ class Live:
         if self._advancer is not None and engines is self._engines:
             return self._advancer
         definition = self.definition
-        end = definition.store.end()
+        # A schema that both have to make is not to be waited for from inside a transaction that makes it.
+        definition.store.connect()
         with engines.writing() as connection:
             prepare(connection)
             standing = lock_standing(connection, definition.name, LIVE)
             position = None if standing is None else standing.position
+            # Not before: others may have gone on beyond it until the lock was had.
+            end = definition.store.end()
             check_live(connection, definition.name, definition.tables, position)
             create_missing(connection, definition.tables)
             if standing is None:
@@ -138,9 +141,10 @@ class Live:
                 return read_standing(connection, self.definition.name, LIVE)
             except DBAPIError:
                 connection.rollback()
-                if inspect(connection).has_table("cnstra_projections"):
-                    raise
-                return None
+                if not inspect(connection).has_table("cnstra_projections"):
+                    return None
+                # Another process has made it in between; or whatever it was comes up once more.
+                return read_standing(connection, self.definition.name, LIVE)
 
     def tell(self, position: int) -> None:
         """It has got that far: wake those who wait for it."""

@@ -68,11 +68,12 @@ class _Rebuild:
         self._tables = live.definition.tables
         self._engines = live.models.engines
         self._shadows: dict[Table, Table] = {table: shadow_of(table) for table in self._tables}
-        end = live.definition.store.end()
+        live.definition.store.connect()  # as for the live tables
         with self._engines.writing() as connection:
             prepare(connection)
             self._description = described(self._tables, connection)
             standing = lock_standing(connection, self._name, REBUILD)
+            end = live.definition.store.end()
             if standing is not None and (
                 restart or standing.tables != self._description or standing.position > end or self._is_gone(connection)
             ):
