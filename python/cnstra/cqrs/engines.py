@@ -224,10 +224,18 @@ def _on_postgres(url: str, readers: int) -> Engines:
 
     parameters = parse(url)
 
-    def engine(size: int, **options: Any) -> Engine:
+    def connect(*, writes: bool) -> psycopg.Connection[Any]:
+        connection = psycopg.connect(**parameters)
+        if writes and "synchronous_commit" not in str(parameters.get("options")):
+            # What a crash of the server takes from the end is applied once more: the positions are with it.
+            connection.execute("SET synchronous_commit TO off")
+            connection.commit()
+        return connection
+
+    def engine(size: int, *, writes: bool, **options: Any) -> Engine:
         return create_engine(
             "postgresql+psycopg://",
-            creator=lambda: psycopg.connect(**parameters),
+            creator=lambda: connect(writes=writes),
             pool_size=size,
             max_overflow=-1,
             # A server that was restarted in between is no error.
@@ -236,5 +244,7 @@ def _on_postgres(url: str, readers: int) -> Engines:
             **options,
         )
 
-    reader = engine(readers, isolation_level="REPEATABLE READ").execution_options(postgresql_readonly=True)
-    return Engines(shown_parameters(parameters), engine(_WRITERS), reader, nullcontext(), nullcontext())
+    reader = engine(readers, writes=False, isolation_level="REPEATABLE READ").execution_options(
+        postgresql_readonly=True
+    )
+    return Engines(shown_parameters(parameters), engine(_WRITERS, writes=True), reader, nullcontext(), nullcontext())

@@ -56,7 +56,7 @@ async def until_caught_up(live: Live, position: int, timeout: float | None) -> N
     is_in_log, pause = False, _FIRST_LOOK
     with live.waiting(position) as told:
         while live.reached < position:
-            standing = await live.reading(live.standing)
+            standing = await live.reading(partial(live.look, time.monotonic()))
             reached = 0 if standing is None else standing.position
             if reached >= position:
                 return
@@ -64,10 +64,9 @@ async def until_caught_up(live: Live, position: int, timeout: float | None) -> N
                 failed = standing.failed_position or reached + 1
                 raise ProjectionHaltedError(name, failed, standing.error or "")
             if not is_in_log:
-                end = await live.reading(live.definition.store.end)
-                if position > end:
-                    raise live.beyond(position, end)
-                is_in_log = True
+                is_in_log = await live.reading(partial(live.is_in_log, position))
+                if not is_in_log:
+                    raise live.beyond(position, await live.reading(live.definition.store.end))
             left = pause if deadline is None else min(pause, deadline - time.monotonic())
             if left <= 0:
                 raise TimeoutError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -50,6 +51,11 @@ class Live:
         self._waiting: set[_Waiting] = set()
         self._reached = 0
         self._wanted = 0
+        # The end of the log when it was looked at last.
+        self._end = 0
+        # When the last look for the position began, and what it saw.
+        self._looking = threading.Lock()
+        self._looked: tuple[float, Standing | None] | None = None
         # What it has been prepared on; there are other engines after each close.
         self._engines: Engines | None = None
         self._advancer: Advancer | None = None
@@ -145,6 +151,26 @@ class Live:
                     return None
                 # Another process has made it in between; or whatever it was comes up once more.
                 return read_standing(connection, self.definition.name, LIVE)
+
+    def look(self, asked: float) -> Standing | None:
+        """The same, for many who ask at once: one of them looks, and the answer is no older than the question.
+
+        Args:
+            asked: when, by ``time.monotonic``.
+        """
+        with self._looking:
+            if self._looked is None or self._looked[0] < asked:
+                began = time.monotonic()
+                self._looked = (began, self.standing())
+                if self._looked[1] is not None:
+                    self.tell(self._looked[1].position)
+            return self._looked[1]
+
+    def is_in_log(self, position: int) -> bool:
+        """Whether the log goes on so far; it is only looked at if that is not known."""
+        if position > self._end:
+            self._end = self.definition.store.end()
+        return position <= self._end
 
     def tell(self, position: int) -> None:
         """It has got that far: wake those who wait for it."""
