@@ -4,6 +4,7 @@ What the package is made of, from the bottom up; nothing imports what stands bel
 
     extra               what has to be installed
     errors, recorded    what can go wrong; an event as the log has it, and what a command did, as data
+    connecting          what is declared with a URL and connects when it is first used
     events              event classes as bytes: versions, upcasts, and nothing that a row names is imported
     recorders, postgres_recorders    the recorders of the eventsourcing package, by URL
     waking              telling those who follow the log that it has grown

@@ -20,11 +20,12 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.pool import QueuePool, StaticPool
 
-from cnstra.durable.errors import StoreUrlError
+from cnstra.durable import StoreUrlError
 
+from .connecting import shown
 from .errors import ReadModelUnavailableError, ReadModelUrlError
 
-__all__ = ["Engines", "is_unavailable", "open_engines", "shown", "words"]
+__all__ = ["Engines", "is_unavailable", "open_engines", "words"]
 
 # Seconds for which a writer waits while another process writes the file.
 _LOCK_TIMEOUT: Final = 10.0
@@ -121,12 +122,6 @@ def is_unavailable(error: BaseException, *, writing: bool = True) -> bool:
     if state is None:
         return isinstance(error, OperationalError)
     return state[:2] in _POSTGRES_UNAVAILABLE or (writing and state == _READ_ONLY_TRANSACTION)
-
-
-def shown(url: str) -> str:
-    """A URL without its user and password."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def open_engines(url: str, *, readers: int) -> Engines:

@@ -16,6 +16,7 @@ from eventsourcing.postgres import (
 from psycopg import sql
 from psycopg.rows import DictRow, dict_row
 
+from .connecting import first_schema
 from .errors import EventStoreUnavailableError, EventStoreUrlError
 
 __all__ = ["open_postgres"]
@@ -69,8 +70,7 @@ def _schema(connection: psycopg.Connection[Any]) -> str:
     if row[0] is not None:
         _check(str(row[0]))
         return str(row[0])
-    # The first one that is named, as it was written: "$user" is never made.
-    first = str(row[1]).split(",")[0].strip().strip('"')
+    first = first_schema(str(row[1]))
     _check(first)
     connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(sql.Identifier(first)))
     return first

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from types import TracebackType
-from typing import Final, Self, TypeVar
+from typing import Final, TypeVar
 
-from .engines import Engines, open_engines, shown
+from .connecting import Connecting
+from .engines import Engines, open_engines
 from .errors import ReadModelUrlError
 
 __all__ = ["ReadModels", "in_thread"]
@@ -19,7 +18,7 @@ T = TypeVar("T")
 _READERS: Final = 4
 
 
-class ReadModels:
+class ReadModels(Connecting[Engines]):
     """A database that projections write to and queries read from: a SQLite file, or PostgreSQL, by SQLAlchemy.
 
     It is declared, like the engines of SQLAlchemy, and connects when it is first used. Every projection writes in a
@@ -42,88 +41,48 @@ class ReadModels:
     """
 
     def __init__(self, url: str | None = None, *, readers: int = _READERS) -> None:
-        if url is not None and not isinstance(url, str):
-            raise TypeError(f"the URL of read models must be a str, not {type(url).__name__}")
+        super().__init__("read models", url)
         if not isinstance(readers, int) or isinstance(readers, bool):
             raise TypeError(f"readers must be an int, not {type(readers).__name__}")
         if readers < 1:
             raise ValueError(f"readers must be at least 1, not {readers}")
-        self._url = url
         self._readers = readers
-        self._lock = threading.RLock()
-        self._open: Engines | None = None
         self._threads: dict[str, ThreadPoolExecutor] = {}
         self._tables: dict[str, str] = {}
 
-    @property
-    def url(self) -> str | None:
-        """Where they are, without user and password; None if it has not been told yet."""
-        return None if self._url is None else shown(self._url)
-
-    # -- life
-
     def connect(self, url: str | None = None) -> None:
-        """Look whether the database is there. What first needs it would do so as well.
-
-        Cost: blocks.
-
-        Args:
-            url: where they are, instead of what this was made with.
-
-        Raises:
-            RuntimeError: it is connected to another place: ``close`` it first.
-            ReadModelUrlError: the URL names no database, or there is none.
-            ReadModelUnavailableError: the database cannot be used.
-        """
-        with self._lock:
-            if url is not None and url != self._url:
-                if self._open is not None:
-                    raise RuntimeError(
-                        f"read models {self.url} are connected: close() them before they get another URL"
-                    )
-                self._url = url
-            with self.engines.reading():
-                pass
+        """See ``Connecting.connect``. What is made there connects late: this looks whether the database is there."""
+        super().connect(url)
+        with self.engines.reading():
+            pass
 
     def close(self) -> None:
-        """Finish what the threads are at, and disconnect. It can be connected again.
-
-        Cost: blocks.
-        """
+        """See ``Connecting.close``; the threads finish what they are at before."""
         with self._lock:
-            was, self._open = self._open, None
             threads, self._threads = self._threads, {}
         for executor in threads.values():
             executor.shutdown()
-        if was is not None:
-            was.close()
+        super().close()
 
-    def __enter__(self) -> Self:
-        self.connect()
-        return self
+    def _make(self, url: str | None) -> Engines:
+        if url is None:
+            raise ReadModelUrlError(
+                "the read models have no URL: give them one, ReadModels(url), or connect(url) before they are used"
+            )
+        return open_engines(url, readers=self._readers)
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
+    def _connected_already(self) -> str:
+        return f"read models {self.url} are connected: close() them before they get another URL"
+
+    def _end(self, was: Engines) -> None:
+        was.close()
 
     # -- for projections and queries
 
     @property
     def engines(self) -> Engines:
         """The engines, made if need be; other ones after each ``close``."""
-        found = self._open
-        if found is None:
-            with self._lock:
-                found = self._open
-                if found is None:
-                    if self._url is None:
-                        raise ReadModelUrlError(
-                            "the read models have no URL: give them one, ReadModels(url), or connect(url) before they "
-                            "are used"
-                        )
-                    found = self._open = open_engines(self._url, readers=self._readers)
-        return found
+        return self._opened()
 
     def thread(self, name: str) -> Executor:
         """The one thread of that name."""
@@ -154,9 +113,6 @@ class ReadModels:
                 f"table {table!r} belongs to projection {owner!r} and cannot be one of {projection!r} as well: give "
                 f"each projection tables of its own"
             )
-
-    def __repr__(self) -> str:
-        return f"<ReadModels {self.url or 'without a URL'}>"
 
 
 async def in_thread(executor: Executor, work: Callable[[], T]) -> T:

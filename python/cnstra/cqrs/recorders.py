@@ -15,11 +15,12 @@ except ModuleNotFoundError as missing:
     ) from missing
 from eventsourcing.persistence import AggregateRecorder, ApplicationRecorder
 
-from cnstra.durable.errors import StoreUrlError
+from cnstra.durable import StoreUrlError
 
+from .connecting import shown
 from .errors import EventStoreUnavailableError, EventStoreUrlError
 
-__all__ = ["Recorders", "open_recorders", "shown"]
+__all__ = ["Recorders", "open_recorders"]
 
 # What the package calls its tables, and the channel on which it tells of new events.
 _EVENTS: Final = "stored_events"
@@ -57,12 +58,6 @@ class Recorders:
             raise
         except persistence.PersistenceError as error:
             raise EventStoreUnavailableError(f"event store {self.url} cannot be used: {_words(error)}") from error
-
-
-def shown(url: str) -> str:
-    """A URL without its user and password."""
-    scheme, separator, rest = url.partition("://")
-    return f"{scheme}{separator}{rest.rpartition('@')[2].partition('?')[0]}"
 
 
 def open_recorders(url: str, *, pool_size: int) -> Recorders:

@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable, Collection
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from .connecting import Connecting
 from .errors import EventStoreUrlError
 from .events import EventTypes
 from .recorded import Recorded
-from .recorders import Recorders, open_recorders, shown
+from .recorders import Recorders, open_recorders
 from .waking import Waking
 from .writing import Applied, Command, Writer
 
 __all__ = ["EventStore"]
 
 
-class EventStore:
+class EventStore(Connecting["_Open"]):
     """The log of events, in a SQLite file or a PostgreSQL database, kept by the recorders of the eventsourcing package.
 
     It is declared, like the engines of SQLAlchemy, and connects when it is first used. Aggregates append to it,
@@ -45,82 +44,26 @@ class EventStore:
     """
 
     def __init__(self, url: str | None = None, *, cache_size: int = 10_000, pool_size: int = 5) -> None:
-        if url is not None and not isinstance(url, str):
-            raise TypeError(f"the URL of an event store must be a str, not {type(url).__name__}")
+        super().__init__("an event store", url)
         for name, value in (("cache_size", cache_size), ("pool_size", pool_size)):
             if not isinstance(value, int) or isinstance(value, bool):
                 raise TypeError(f"{name} must be an int, not {type(value).__name__}")
             if value < 1:
                 raise ValueError(f"{name} must be at least 1, not {value}")
-        self._url = url
         self._cache_size = cache_size
         self._pool_size = pool_size
         self._types = EventTypes()
-        self._lock = threading.RLock()
-        self._open: _Open | None = None
-        self._listeners: list[Callable[[int], None]] = []
 
-    @property
-    def url(self) -> str | None:
-        """Where it is, without user and password; None if it has not been told yet."""
-        return None if self._url is None else shown(self._url)
+    def _make(self, url: str | None) -> _Open:
+        if url is None:
+            raise EventStoreUrlError("the event store has no URL: give it one, EventStore(url), or connect(url) first")
+        return _Open(open_recorders(url, pool_size=self._pool_size), self._types, self._cache_size)
 
-    # -- life
+    def _connected_already(self) -> str:
+        return f"event store {self.url} is connected: close() it before it gets another URL"
 
-    def connect(self, url: str | None = None) -> None:
-        """Connect, and make the tables if they are not there. It is also done by whatever first needs it.
-
-        Cost: blocks.
-
-        Args:
-            url: where it is, instead of what it was made with.
-
-        Raises:
-            RuntimeError: it is connected to another place: ``close`` it first.
-            EventStoreUrlError: the URL names no event store, or there is none.
-            EventStoreUnavailableError: the store cannot be used.
-        """
-        with self._lock:
-            if url is not None and url != self._url:
-                if self._open is not None:
-                    raise RuntimeError(f"event store {self.url} is connected: close() it before it gets another URL")
-                self._url = url
-            if self._open is None:
-                self._opened()
-
-    def close(self) -> None:
-        """Apply what is waiting, and disconnect. It can be connected again.
-
-        Cost: blocks.
-        """
-        with self._lock:
-            was, self._open = self._open, None
-        if was is not None:
-            was.close()
-
-    def __enter__(self) -> Self:
-        self.connect()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _opened(self) -> _Open:
-        found = self._open
-        if found is None:
-            with self._lock:
-                found = self._open
-                if found is None:
-                    if self._url is None:
-                        raise EventStoreUrlError(
-                            "the event store has no URL: give it one, EventStore(url), or connect(url) first"
-                        )
-                    found = self._open = _Open(
-                        open_recorders(self._url, pool_size=self._pool_size), self._types, self._cache_size, self._tell
-                    )
-        return found
+    def _end(self, was: _Open) -> None:
+        was.close()
 
     # -- reading
 
@@ -134,7 +77,7 @@ class EventStore:
     ) -> list[Recorded[Any]]:
         """Events of the log, in order.
 
-        Cost: blocks; one statement, and about a microsecond an event.
+        Cost: blocks; one statement, and the decoding of what it gives.
 
         Args:
             after: the position that they come after; 0 begins at the start.
@@ -164,9 +107,7 @@ class EventStore:
         Raises:
             EventStoreUrlError, EventStoreUnavailableError: the store cannot be used.
         """
-        recorders = self._opened().recorders
-        with recorders.problems():
-            return recorders.events.max_notification_id() or 0
+        return self._opened().end()
 
     def wait_for_append(self, after: int, timeout: float) -> None:
         """Return when the log may have grown beyond a position, or after some seconds.
@@ -176,20 +117,6 @@ class EventStore:
         Cost: blocks.
         """
         self._opened().waking.wait(after, timeout)
-
-    def add_append_listener(self, listener: Callable[[int], None]) -> Callable[[], None]:
-        """Call a function with the last position whenever this process has appended, in the thread that has.
-
-        Returns:
-            What removes it.
-        """
-        self._listeners.append(listener)
-
-        def remove() -> None:
-            if listener in self._listeners:
-                self._listeners.remove(listener)
-
-        return remove
 
     # -- for aggregates
 
@@ -210,30 +137,18 @@ class EventStore:
         opened.writer.submit(made)
         return await made.done
 
-    def _tell(self, position: int) -> None:
-        for listener in tuple(self._listeners):
-            listener(position)
-
-    def __repr__(self) -> str:
-        return f"<EventStore {self.url or 'without a URL'}>"
-
 
 class _Open:
     """What there is while it is connected."""
 
-    def __init__(self, recorders: Recorders, types: EventTypes, cache_size: int, tell: Callable[[int], None]) -> None:
+    def __init__(self, recorders: Recorders, types: EventTypes, cache_size: int) -> None:
         self.recorders = recorders
-        self.waking = Waking(self._end, recorders.channel)
-        self.writer = Writer(recorders, types, cache_size, self._appended)
-        self._tell = tell
+        self.waking = Waking(self.end, recorders.channel)
+        self.writer = Writer(recorders, types, cache_size, self.waking.appended)
 
-    def _end(self) -> int:
+    def end(self) -> int:
         with self.recorders.problems():
             return self.recorders.events.max_notification_id() or 0
-
-    def _appended(self, position: int) -> None:
-        self.waking.appended(position)
-        self._tell(position)
 
     def close(self) -> None:
         self.writer.close()

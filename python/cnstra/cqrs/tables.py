@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Index, MetaData, Table, UniqueConstraint, ins
 from sqlalchemy.exc import CompileError
 from sqlalchemy.schema import CreateTable
 
+from .connecting import first_schema
 from .errors import ProjectionTableError, ReadModelError
 
 __all__ = [
@@ -90,19 +91,14 @@ def one_at_a_time(connection: Connection) -> None:
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": CREATING})
         schema, path = connection.execute(text("SELECT current_schema(), current_setting('search_path')")).one()
         if schema is None:
-            # The first one that is named, as it was written: "$user" is never made.
-            first = str(path).split(",")[0].strip().strip('"')
-            name = connection.dialect.identifier_preparer.quote_identifier(first)
+            name = connection.dialect.identifier_preparer.quote_identifier(first_schema(str(path)))
             connection.exec_driver_sql(f"CREATE SCHEMA IF NOT EXISTS {name.replace('%', '%%')}")
 
 
-def create_missing(connection: Connection, tables: Sequence[Table]) -> list[str]:
-    """Make the tables that are not there; their names."""
-    there = set(inspect(connection).get_table_names())
-    missing = [table for table in tables if table.name not in there]
-    for table in missing:
+def create_missing(connection: Connection, tables: Sequence[Table]) -> None:
+    """Make the tables that are not there."""
+    for table in tables:
         table.create(connection, checkfirst=True)
-    return [table.name for table in missing]
 
 
 def check_live(connection: Connection, projection: str, tables: Sequence[Table], position: int | None) -> None:
