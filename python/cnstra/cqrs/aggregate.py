@@ -326,7 +326,7 @@ class Aggregate(Generic[S, E]):
                 done.get_loop(),
             )
 
-        for repetition in range(self._retries + 1):
+        while True:
             try:
                 return await self.store.apply(command)
             except Conflict as conflict:
@@ -336,7 +336,7 @@ class Aggregate(Generic[S, E]):
                         f"{self._retries + 1} times that it was tried"
                     ) from conflict.__cause__
             await asyncio.sleep(random.uniform(0, _JITTER * 2**repetition))
-        raise AssertionError
+            repetition += 1
 
     async def state(self, aggregate: str) -> S | None:
         """The state of an aggregate as the log has it now; None if it has no events. For tests, and for a look.

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from .errors import EventStoreUnavailableError, ProjectionHaltedError, ReadModelUnavailableError
+from .advancing import halted_error
+from .errors import EventStoreUnavailableError, ReadModelUnavailableError
 from .live import Live
 from .read_models import in_thread
 
@@ -61,8 +62,7 @@ async def until_caught_up(live: Live, position: int, timeout: float | None) -> N
             if reached >= position:
                 return
             if standing is not None and standing.is_halted:
-                failed = standing.failed_position or reached + 1
-                raise ProjectionHaltedError(name, failed, standing.error or "")
+                raise halted_error(name, standing)
             if not is_in_log:
                 is_in_log = await live.reading(partial(live.is_in_log, position))
                 if not is_in_log:

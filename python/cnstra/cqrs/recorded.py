@@ -12,8 +12,8 @@ __all__ = ["Appended", "Recorded"]
 E_co = TypeVar("E_co", covariant=True)
 
 
-# A Struct, because one is made of every event that is read, and that costs a tenth of what a frozen dataclass does.
-# Whatever is read from a log is in no reference cycle.
+# A Struct: one is made of every event that is read, and a frozen dataclass is much dearer to make. What is read from a
+# log is in no reference cycle.
 class Recorded(msgspec.Struct, Generic[E_co], frozen=True, gc=False):
     """One event of the log.
 

@@ -230,7 +230,7 @@ class Write:
     ) -> CursorResult[Any]:
         """Execute a statement, after what was gathered.
 
-        Cost: some ten times that of ``put``, and what was gathered so far is no longer written with what comes.
+        Cost: a statement of its own, and what was gathered so far is no longer written with what comes.
 
         Args:
             statement: built by SQLAlchemy on tables that ``table`` gives.
@@ -254,10 +254,6 @@ class Write:
         """
         while self._pending:
             self._flush(next(iter(self._pending)))
-
-    def discard(self) -> None:
-        """Forget what was gathered."""
-        self._pending.clear()
 
     def _flush(self, goal: Goal) -> None:
         self._room = _MOST
