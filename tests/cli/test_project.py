@@ -115,7 +115,7 @@ async def _deposit(ledger: Ledger, cents: int) -> None:
     [
         (["followed:projection", "--once", "--rebuild"], 2, "give one of them"),
         (["followed:store"], 1, "is an EventStore, not a Projection; it has projection"),
-        (["followed"], 2, "does not name a projection"),
+        (["followed"], 2, "does not name a projection: write MODULE:PROJECTION"),
         (["followed:projection", "--once", "--store", "sqlite:////missing/folder/e.db"], 1, "unable to open"),
         (["followed:projection", "--once", "--store", "mysql://u:secret@h/d"], 1, "names no event store"),
     ],

@@ -13,20 +13,23 @@ from .problems import CommandError
 __all__ = ["find", "in_words", "one_line", "suggestion"]
 
 
-def find(target: str, what: str, is_wanted: Callable[[Any], bool]) -> Any:
+def find(
+    target: str, what: str, is_wanted: Callable[[Any], bool], form: str = "MODULE:CNS, like cnstra.demo.orders:cns"
+) -> Any:
     """Import a module and take something out of it.
 
     Args:
         target: ``MODULE:NAME``; the name may have dots. Modules are looked for in the current folder too.
         what: what is looked for, for messages.
         is_wanted: tells what somebody may have meant who has mistaken the name.
+        form: how a target is written.
 
     Raises:
         CommandError: no such module, or no such name in it.
     """
     module_name, colon, path = target.partition(":")
     if not colon or not module_name or not path:
-        raise CommandError(f"{target!r} does not name {what}: write MODULE:CNS, like cnstra.demo.orders:cns", status=2)
+        raise CommandError(f"{target!r} does not name {what}: write {form}", status=2)
     found: Any = _import(module_name)
     for done, name in enumerate(path.split(".")):
         try:

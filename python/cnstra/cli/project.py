@@ -73,7 +73,7 @@ def _find(target: str) -> Projection:
     def is_one(value: Any) -> bool:
         return isinstance(value, Projection)
 
-    found = find(target, "a projection", is_one)
+    found = find(target, "a projection", is_one, "MODULE:PROJECTION, like shop.models:totals")
     if isinstance(found, Projection):
         return found
     module = sys.modules[target.partition(":")[0]]
