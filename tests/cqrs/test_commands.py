@@ -5,14 +5,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eventsourcing.persistence import AggregateRecorder
 from tests.cqrs.bank import Account, Bank, Deposit, Deposited, Events, Open, Opened, Withdraw, Withdrawn, evolve
-from tests.cqrs.places import place
 from tests.durable.postgres import fresh_schema, postgres_url
 
 from cnstra import CNS, Axon, Collateral, Dendrite, GraphError, Response, StimulationFailed, collateral
@@ -30,17 +29,6 @@ from cnstra.cqrs import (
 from cnstra.durable import Durable, Store
 
 Case = Callable[[Bank], Coroutine[Any, Any, None]]
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from place(request.param, tmp_path)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.once)])
-def shared_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """One that several processes may have."""
-    yield from place(request.param, tmp_path)
 
 
 def on(url: str, case: Case, **options: Any) -> None:

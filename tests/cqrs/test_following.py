@@ -5,27 +5,21 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from eventsourcing.persistence import StoredEvent
 from tests.cqrs.bank import Deposit, Deposited, Opened, Withdrawn
-from tests.cqrs.ledger import Ledger, followed, models_url
-from tests.cqrs.places import place
+from tests.cqrs.ledger import Ledger, followed
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.once)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from place(request.param, tmp_path)
-
-
 @pytest.fixture
-def models(url: str, tmp_path: Path) -> str:
-    return models_url(url, tmp_path)
+def url(shared_url: str) -> str:
+    return shared_url
 
 
 @contextmanager

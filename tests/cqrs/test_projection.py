@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
 from tests.cqrs.bank import Bank, Deposit, Open
-from tests.cqrs.ledger import Ledger, followed, models_url, on_ledger
-from tests.cqrs.places import place
+from tests.cqrs.ledger import Ledger, followed, on_ledger
 
 from cnstra import GraphError, StimulationFailed
 from cnstra.cqrs import (
@@ -26,17 +24,6 @@ from cnstra.cqrs import (
     Updated,
     Write,
 )
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from place(request.param, tmp_path)
-
-
-@pytest.fixture
-def models(url: str, tmp_path: Path) -> str:
-    return models_url(url, tmp_path)
-
 
 # -- inline
 

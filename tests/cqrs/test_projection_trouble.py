@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from eventsourcing.persistence import StoredEvent
 from sqlalchemy import Column, MetaData, String, Table, insert, select, text, update
 from sqlalchemy.exc import IntegrityError
 from tests.cqrs.bank import Deposit, Deposited, Opened
-from tests.cqrs.ledger import Event, Ledger, followed, models_url, on_ledger
+from tests.cqrs.ledger import Event, Ledger, followed, on_ledger
 from tests.cqrs.places import place
 from tests.durable.postgres import Wire
 
@@ -28,16 +27,6 @@ from cnstra.cqrs import (
     UnknownEventVersionError,
     Write,
 )
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from place(request.param, tmp_path)
-
-
-@pytest.fixture
-def models(url: str, tmp_path: Path) -> str:
-    return models_url(url, tmp_path)
 
 
 class Trouble:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +15,6 @@ from tests.cqrs.places import place
 
 from cnstra import CNS, GraphError, NoReplyError, StimulationFailed, collateral
 from cnstra.cqrs import Queries, ReadModels, ReadModelUnavailableError
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from place(request.param, tmp_path)
-
-
-@pytest.fixture
-def models(url: str, tmp_path: Path) -> str:
-    return models_url(url, tmp_path)
 
 
 def test_a_query_is_answered_from_the_read_model(url: str, models: str) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +13,6 @@ from tests.cqrs.ledger import Event, Ledger, followed, models_url, on_ledger
 from tests.cqrs.places import place
 
 from cnstra.cqrs import Progress, ProjectionHaltedError, Recorded, Write
-
-
-@pytest.fixture(params=["memory", "sqlite", pytest.param("postgres", marks=pytest.mark.once)])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    yield from place(request.param, tmp_path)
-
-
-@pytest.fixture
-def models(url: str, tmp_path: Path) -> str:
-    return models_url(url, tmp_path)
 
 
 async def fill(ledger: Ledger, count: int = 10) -> int:
